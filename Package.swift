@@ -1,0 +1,49 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The floors of docs/architecture: a target imports only from floors below it.
+let package = Package(
+    name: "fedtrain",
+    products: [
+        .executable(name: "fedtrain", targets: ["fedtrain"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Floor 0: module maps of system libraries, no logic.
+        .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CGMP", providers: [.apt(["libgmp-dev"])]),
+        .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+
+        // Floor 1: one Swift face per library, and the numeric kernels.
+        .target(name: "Sodium", dependencies: ["CSodium"]),
+        .target(name: "GMP", dependencies: ["CGMP"]),
+        .target(name: "Kernels", dependencies: ["COpenBLAS"]),
+
+        // Floor 2: the three pillars, which do not know one another.
+        .target(
+            name: "SecureAgg",
+            dependencies: [
+                "Sodium", "GMP", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Wire/secagg.proto"]),
+        .target(name: "DP", dependencies: ["Sodium", "GMP"]),
+        .target(name: "Models", dependencies: ["Kernels"]),
+
+        // Floor 3: the only place where the pillars meet.
+        .target(name: "FedTrain", dependencies: ["SecureAgg", "DP", "Models"]),
+
+        // Floor 5: the command line.
+        .executableTarget(
+            name: "fedtrain",
+            dependencies: [
+                "FedTrain",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)
