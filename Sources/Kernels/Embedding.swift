@@ -1,0 +1,19 @@
+/// Rows of an embedding matrix by token id.
+
+/// y[t] = table[tokens[t]].
+package func embed(
+    rows: Int, width: Int, tokens: UnsafePointer<Int32>, table: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>
+) {
+    for row in 0..<rows {
+        (y + row * width).update(from: table + Int(tokens[row]) * width, count: width)
+    }
+}
+
+/// dTable[tokens[t]] += dy[t].
+package func embedGradient(
+    rows: Int, width: Int, tokens: UnsafePointer<Int32>, dy: UnsafePointer<Float>,
+    dTable: UnsafeMutablePointer<Float>
+) {
+    for row in 0..<rows { axpy(1, dy + row * width, dTable + Int(tokens[row]) * width, width) }
+}

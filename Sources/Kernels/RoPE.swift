@@ -1,0 +1,68 @@
+import Glibc
+
+/// Rotary position embedding [Su et al. 2021] in the half-split form of Hugging Face checkpoints:
+/// within a head, coordinate i and coordinate i + size/2 turn together by position · frequency i.
+
+/// Cosines and sines of every position, computed in double precision once.
+package final class RotaryTable: Sendable {
+    /// Pairs per head: half the head's width.
+    package let pairs: Int
+    package let positions: Int
+    private let table: FloatBuffer
+
+    package init(frequencies: [Double], positions: Int) {
+        pairs = frequencies.count
+        self.positions = positions
+        let builder = FloatBuffer.Builder(count: 2 * positions * frequencies.count)
+        let target = builder.slice(0..<2 * positions * frequencies.count)
+        for position in 0..<positions {
+            let row = 2 * position * frequencies.count
+            for (pair, frequency) in frequencies.enumerated() {
+                let angle = Double(position) * frequency
+                target[row + pair] = Float(cos(angle))
+                target[row + frequencies.count + pair] = Float(sin(angle))
+            }
+        }
+        table = builder.finish()
+    }
+
+    fileprivate func row(_ position: Int) -> UnsafePointer<Float> {
+        table.base + 2 * position * pairs
+    }
+}
+
+/// Turns `heads` neighbouring heads of each of `rows` rows in place; row t stands at `positions[t]`.
+///
+/// `inverse` turns back, which is also the gradient: a rotation's transpose is its inverse.
+package func rotate(
+    rows: Int, heads: Int, x: UnsafeMutablePointer<Float>, ldx: Int,
+    positions: UnsafePointer<Int32>, table: RotaryTable, inverse: Bool = false
+) {
+    let pairs = table.pairs
+    let sign: Float = inverse ? -1 : 1
+    for row in 0..<rows {
+        let position = Int(positions[row])
+        precondition(position < table.positions, "position inside the rotary table")
+        let cosine = table.row(position)
+        let sine = cosine + pairs
+        for head in 0..<heads {
+            let first = x + row * ldx + head * 2 * pairs
+            let second = first + pairs
+            var pair = 0
+            while pair + 8 <= pairs {
+                let (a, b) = (load8(first + pair), load8(second + pair))
+                let (c, s) = (load8(cosine + pair), load8(sine + pair) * sign)
+                store8(first + pair, a * c - b * s)
+                store8(second + pair, b * c + a * s)
+                pair += 8
+            }
+            while pair < pairs {
+                let (a, b) = (first[pair], second[pair])
+                let (c, s) = (cosine[pair], sine[pair] * sign)
+                first[pair] = a * c - b * s
+                second[pair] = b * c + a * s
+                pair += 1
+            }
+        }
+    }
+}

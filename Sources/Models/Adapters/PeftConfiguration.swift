@@ -1,0 +1,114 @@
+/// An `adapter_config.json` of `peft`, as far as it says something about the numbers.
+struct PeftConfiguration {
+    let json: JSON
+    private let file: String
+
+    /// What `peft` would write for this adapter, ready for inference: keys sorted, rank and alpha
+    /// always explicit.
+    init(_ configuration: LoRAConfiguration, baseModelName: String?) {
+        file = PeftAdapter.configurationFile
+        let alpha = Int(exactly: configuration.alpha).map(JSON.integer) ?? .real(configuration.alpha)
+        let targets = configuration.targetModules.map(\.rawValue).sorted()
+        json = .object([
+            .init("alpha_pattern", .object([])),
+            .init("auto_mapping", .null),
+            .init("base_model_name_or_path", baseModelName.map(JSON.string) ?? .null),
+            .init("bias", .string("none")),
+            .init("fan_in_fan_out", .bool(false)),
+            .init("inference_mode", .bool(true)),
+            .init("init_lora_weights", .bool(true)),
+            .init("layers_pattern", .null),
+            .init("layers_to_transform", .null),
+            .init("lora_alpha", alpha),
+            .init("lora_dropout", .real(0)),
+            .init("modules_to_save", .null),
+            .init("peft_type", .string("LORA")),
+            .init("r", .integer(configuration.rank)),
+            .init("rank_pattern", .object([])),
+            .init("revision", .null),
+            .init("target_modules", .array(targets.map(JSON.string))),
+            .init("task_type", .string("CAUSAL_LM")),
+            .init("use_dora", .bool(false)),
+            .init("use_rslora", .bool(configuration.useRSLoRA)),
+        ])
+    }
+
+    init(file: String) throws(CheckpointError) {
+        json = try readJSONObject(file)
+        self.file = file
+    }
+
+    /// The plain LoRA that the file describes.
+    ///
+    /// The linears are taken from the keys of the weights, because `target_modules` may be absent, a
+    /// regular expression or a list of suffixes; a list of names must agree with them.
+    func lora(consistentWith weights: SafeTensorsFile) throws(CheckpointError) -> LoRAConfiguration {
+        let fields = ConfigurationFields(json: json, file: file)
+        let type = try fields.string("peft_type")
+        guard type == "LORA" else {
+            throw fields.unsupported("peft_type", "\(type) is not supported yet; LORA is")
+        }
+        try requirePlain(fields)
+        let rank = try fields.positive("r", default: 8)
+        let modules = try modules(of: weights)
+        if let listed = json["target_modules"]?.array?.compactMap(\.string) {
+            for module in modules
+            where !listed.contains(where: { module.path == $0 || module.rawValue == $0 }) {
+                throw CheckpointError(
+                    .malformed, file: weights.path,
+                    "has weights for \(module.rawValue), which target_modules does not list")
+            }
+        }
+        return LoRAConfiguration(
+            rank: rank, alpha: try fields.positiveNumber("lora_alpha", default: 8), targetModules: modules,
+            useRSLoRA: try fields.boolean("use_rslora", default: false))
+    }
+
+    /// Refuses the variants that change what the weights mean.
+    private func requirePlain(_ fields: ConfigurationFields) throws(CheckpointError) {
+        for key in [
+            "use_dora", "lora_bias", "use_qalora", "use_bdlora", "fan_in_fan_out",
+        ] where try fields.boolean(key, default: false) {
+            throw fields.unsupported(key, "true is not supported")
+        }
+        // Other initialisations (PiSSA, OLoRA, CorDA, LoftQ, …) change the base's weights as well.
+        if let name = json["init_lora_weights"]?.string, !["gaussian", "eva", "orthogonal"].contains(name) {
+            throw fields.unsupported("init_lora_weights", "\(name) is not supported")
+        }
+        let bias = try fields.string("bias", default: "none")
+        guard bias == "none" else { throw fields.unsupported("bias", "\(bias) is not supported; none is") }
+        for key in [
+            "rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "target_parameters",
+            "trainable_token_indices", "layer_replication", "alora_invocation_tokens",
+        ] where fields.isPresent(key) {
+            let value = json[key]!
+            let isEmpty = value.array?.isEmpty ?? value.members?.isEmpty ?? false
+            guard isEmpty else { throw fields.unsupported(key, "is not supported") }
+        }
+    }
+
+    /// The linears that the weights adapt, from keys of the form
+    /// `base_model.model.model.layers.{i}.{module}.lora_{A|B}.weight`.
+    private func modules(of weights: SafeTensorsFile) throws(CheckpointError) -> [LinearModule] {
+        var modules = Set<LinearModule>()
+        for tensor in weights.tensors {
+            let path = tensor.name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+            let module = LinearModule.allCases.first { module in
+                tensor.name.hasSuffix(".\(module.path).lora_A.weight")
+                    || tensor.name.hasSuffix(".\(module.path).lora_B.weight")
+            }
+            guard path.count == 9, tensor.name.hasPrefix(PeftAdapter.keyPrefix + "model.layers."), let module
+            else {
+                throw CheckpointError(
+                    .mismatch, file: weights.path,
+                    "tensor \(tensor.name) is not the LoRA factor of a linear of a Llama-like model",
+                    hint: "Give a LoRA adapter that was trained on a base of the same family")
+            }
+            modules.insert(module)
+        }
+        guard !modules.isEmpty else {
+            throw CheckpointError(.malformed, file: weights.path, "holds no tensors")
+        }
+        return modules.sorted()
+    }
+}

@@ -1,0 +1,217 @@
+import Kernels
+
+/// What a batch's loss is the mean of.
+public enum LossAveraging: Sendable, Equatable {
+    /// Every predicted token weighs the same (transformers' `labels` loss).
+    case tokens
+    /// Every record weighs the same: the mean of the records' own mean losses.
+    case records
+}
+
+/// The loss of a batch, and its gradient with respect to an adapter's trainable part.
+public struct LossAndGradient: Sendable {
+    public let loss: Double
+    /// Laid out as the part's vector.
+    public let gradient: [Float]
+    /// Predicted tokens.
+    public let tokens: Int
+}
+
+/// Losses and exact gradients of LoRA adapters on one frozen base.
+///
+/// Sequences are packed without padding and never see one another. Results depend on the model, the
+/// adapter and the list of examples, not on how many threads the pool has: bit for bit.
+public struct TrainingEngine: Sendable {
+    public let model: LanguageModel
+    package let pool: ThreadPool
+    package let workspaces = Workspaces()
+
+    /// - Parameter threads: how many threads share the work; nil for all of the machine's cores.
+    public init(model: LanguageModel, threads: Int? = nil) {
+        self.model = model
+        self.pool = threads.map { ThreadPool(threads: $0) } ?? .shared
+    }
+
+    /// The gradient of each record's own mean token loss, in the order of `examples`.
+    ///
+    /// Records go through the model many at a time; memory stays bounded whatever their number.
+    /// - Parameter body: called on this thread, record by record, with the record's index, its gradient
+    ///   (`adapter.count(part)` numbers, valid during the call) and its mean loss.
+    /// - Throws: `EngineError` for examples or an adapter that do not fit the model, before any work; and
+    ///   what `body` throws.
+    public func perRecordGradients(
+        of examples: [TokenizedExample], adapter: LoRAAdapter, part: TrainablePart,
+        body: (_ index: Int, _ gradient: UnsafeBufferPointer<Float>, _ loss: Float) throws -> Void
+    ) throws {
+        try model.validate(examples)
+        let adapted = try AdaptedModel(model, adapters: [adapter], pool: pool)
+        let count = adapter.count(part)
+        let packs = packRanges(
+            lengths: examples.map { $0.tokens.count - 1 }, rowsMax: model.packRowsMax,
+            countMax: max(1, gradientFloatsMax / count))
+        // Several packs at once keep the threads busy; their gradients wait in one buffer until `body` has
+        // seen them.
+        let recordsMax = max(1, 2 * pool.threads * gradientFloatsMax / count)
+        var next = 0
+        while next < packs.count {
+            var end = next + 1
+            while end < packs.count, end - next < 8 * pool.threads,
+                packs[end].upperBound - packs[next].lowerBound <= recordsMax
+            {
+                end += 1
+            }
+            let wave = packs[next..<end]
+            let records = wave.first!.lowerBound..<wave.last!.upperBound
+            try withFloats(records.count * count) { gradients in
+                try withFloats(records.count) { losses in
+                    pool.forEach(wave.count) { index in
+                        let range = wave[wave.startIndex + index]
+                        let first = range.lowerBound - records.lowerBound
+                        recordGradients(
+                            adapted, examples[range], part, gradients: gradients + first * count,
+                            losses: losses + first)
+                    }
+                    for record in records {
+                        let place = record - records.lowerBound
+                        try body(
+                            record,
+                            UnsafeBufferPointer(start: gradients + place * count, count: count),
+                            losses[place])
+                    }
+                }
+            }
+            next = end
+        }
+    }
+
+    /// The mean loss of a batch and its gradient.
+    /// - Throws: `EngineError` for examples or an adapter that do not fit the model.
+    public func lossAndGradient(
+        of examples: [TokenizedExample], adapter: LoRAAdapter, part: TrainablePart,
+        averaging: LossAveraging = .tokens
+    ) throws(EngineError) -> LossAndGradient {
+        try model.validate(examples)
+        let adapted = try AdaptedModel(model, adapters: [adapter], pool: pool)
+        let count = adapter.count(part)
+        let tokens = examples.reduce(0) { $0 + $1.targetCount }
+        let packs = balancedPacks(examples, rowsMax: model.packRowsMax)
+        var gradient = [Float](repeating: 0, count: count)
+        var losses = [Double](repeating: 0, count: packs.count)
+        withFloats(packs.count * count) { partial in
+            losses.withUnsafeMutableBufferPointer { losses in
+                pool.forEach(packs.count) { index in
+                    let pack = makePack(examples[packs[index]])
+                    losses[index] = workspaces.withArena { arena in
+                        let weights = arena.floats(pack.targets.count)
+                        fillWeights(weights, pack, averaging, tokens: tokens, records: examples.count)
+                        return weightedLoss(
+                            adapted, pack, weights, arena,
+                            .adapters(
+                                part: part,
+                                groups: [
+                                    GradientGroup(
+                                        rows: 0..<pack.rows, target: partial + index * count)
+                                ]))
+                    }
+                }
+            }
+            gradient.withUnsafeMutableBufferPointer { target in
+                for index in packs.indices {
+                    axpy(1, partial + index * count, target.baseAddress!, count)
+                }
+            }
+        }
+        return LossAndGradient(
+            loss: losses.reduce(0, +), gradient: gradient, tokens: tokens)
+    }
+
+    /// One pack of records: each one's gradient and mean loss.
+    private func recordGradients(
+        _ adapted: AdaptedModel, _ examples: ArraySlice<TokenizedExample>, _ part: TrainablePart,
+        gradients: UnsafeMutablePointer<Float>, losses: UnsafeMutablePointer<Float>
+    ) {
+        let pack = makePack(examples)
+        guard let layout = adapted.layout else { return }
+        let count = layout.count(part)
+        workspaces.withArena { arena in
+            let weights = arena.floats(pack.targets.count)
+            for range in pack.targetRanges {
+                (weights + range.lowerBound).update(
+                    repeating: 1 / Float(range.count), count: range.count)
+            }
+            let groups = pack.segments.enumerated().map { index, segment in
+                GradientGroup(rows: segment.rows, target: gradients + index * count)
+            }
+            let tokenLosses = arena.floats(pack.targets.count)
+            GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: true).loss(
+                losses: tokenLosses, weights: weights,
+                gradient: .adapters(part: part, groups: groups))
+            for (index, range) in pack.targetRanges.enumerated() {
+                var sum = 0.0
+                for row in range { sum += Double(tokenLosses[row]) }
+                losses[index] = Float(sum / Double(range.count))
+            }
+        }
+    }
+
+    /// Σ weight·loss over the pack's targets; leaves the gradient in `target`.
+    private func weightedLoss(
+        _ adapted: AdaptedModel, _ pack: Pack, _ weights: UnsafePointer<Float>, _ arena: Arena,
+        _ target: GradientTarget
+    ) -> Double {
+        let losses = arena.floats(pack.targets.count)
+        GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: true)
+            .loss(losses: losses, weights: weights, gradient: target)
+        var sum = 0.0
+        for row in 0..<pack.targets.count { sum += Double(losses[row]) * Double(weights[row]) }
+        return sum
+    }
+}
+
+extension LanguageModel {
+    /// Rows of a pack: enough to repay the packing of weights, few enough for a pack's states to stay
+    /// near the processor. A function of the model alone.
+    package var packRowsMax: Int { configuration.hiddenSize < 384 ? 256 : 512 }
+}
+
+/// Largest number of gradient floats one pack of records may need.
+private let gradientFloatsMax = 4_000_000
+
+package func makePack(_ examples: ArraySlice<TokenizedExample>) -> Pack {
+    var pack = Pack()
+    for example in examples { pack.append(example) }
+    return pack
+}
+
+/// Packs of one batch: at most `rowsMax` rows each, and two of about equal size when all would fit into
+/// one, so that two threads have work.
+package func balancedPacks(_ examples: [TokenizedExample], rowsMax: Int) -> [Range<Int>] {
+    let lengths = examples.map { $0.tokens.count - 1 }
+    let rows = lengths.reduce(0, +)
+    let half = max(64, (rows + (lengths.max() ?? 0)) / 2)
+    return packRanges(lengths: lengths, rowsMax: rows > rowsMax ? rowsMax : half)
+}
+
+/// Each target's share in a batch's mean loss.
+package func fillWeights(
+    _ weights: UnsafeMutablePointer<Float>, _ pack: Pack, _ averaging: LossAveraging, tokens: Int,
+    records: Int
+) {
+    for range in pack.targetRanges {
+        let weight =
+            switch averaging {
+            case .tokens: 1 / Float(tokens)
+            case .records: 1 / (Float(records) * Float(range.count))
+            }
+        (weights + range.lowerBound).update(repeating: weight, count: range.count)
+    }
+}
+
+/// Floats for the duration of `body`.
+package func withFloats<Result>(
+    _ count: Int, _ body: (UnsafeMutablePointer<Float>) throws -> Result
+) rethrows -> Result {
+    let floats = UnsafeMutablePointer<Float>.allocate(capacity: max(count, 1))
+    defer { floats.deallocate() }
+    return try body(floats)
+}

@@ -1,0 +1,235 @@
+import Kernels
+
+/// The four products of a block: linears that share an input are multiplied together.
+package enum Site: Int, CaseIterable {
+    case queryKeyValue, output, gateUp, down
+
+    package var modules: [LinearModule] {
+        switch self {
+        case .queryKeyValue: [.query, .key, .value]
+        case .output: [.output]
+        case .gateUp: [.gate, .up]
+        case .down: [.down]
+        }
+    }
+}
+
+/// The adapters of one site of one layer, the same places for every adapter of a model.
+package struct SiteAdapters: Sendable {
+    /// One adapted linear of the site.
+    package struct Linear: Sendable {
+        package let entry: LoRALayout.Entry
+        /// First column of its outputs in the site's output row.
+        package let column: Int
+        /// First column of its rank in u = x·Aᵀ of the site.
+        package let rankColumn: Int
+        /// Where its B lies in a packed adapter.
+        fileprivate let offsetOfB: Int
+    }
+
+    package let linears: [Linear]
+    package let inputs: Int
+    package let rank: Int
+    /// Where the linears' A lie, one below the other, in a packed adapter.
+    fileprivate let offsetOfA: Int
+
+    /// Columns of u.
+    package var width: Int { linears.count * rank }
+}
+
+/// Block weights as the graph multiplies them.
+package struct SiteWeights {
+    package let weight: UnsafePointer<Float>
+    package let bias: UnsafePointer<Float>?
+    package let inputs: Int
+    package let outputs: Int
+}
+
+/// A base model together with one adapter or several, ready for passes.
+///
+/// A single adapter on a small base is multiplied into a private copy of the weights, which makes every
+/// pass as cheap as the base's own; otherwise the low-rank products are added row run by row run.
+package final class AdaptedModel: Sendable {
+    package let base: LanguageModel
+    package let layout: LoRALayout?
+    package let adapterCount: Int
+    package let scale: Float
+    /// Whether the weights already contain the adapter.
+    package let isMerged: Bool
+    private let sites: [SiteAdapters]
+    private let packed: FloatBuffer
+    private let packedCount: Int
+    private let merged: FloatBuffer?
+    /// Where each layer's site starts in `merged`.
+    private let mergedOffsets: [Int]
+
+    /// Merging doubles the weights' memory: only for bases up to this many of them.
+    package static let mergeLimit = 50_000_000
+
+    /// - Parameters:
+    ///   - adapters: none, one, or several of the same configuration.
+    ///   - merge: nil decides by size.
+    /// - Throws: `EngineError.adapterDoesNotFit` for an adapter of another base.
+    package init(
+        _ base: LanguageModel, adapters: [LoRAAdapter], merge: Bool? = nil, pool: ThreadPool
+    ) throws(EngineError) {
+        self.base = base
+        adapterCount = adapters.count
+        guard let first = adapters.first else {
+            layout = nil
+            scale = 0
+            isMerged = false
+            sites = []
+            packed = FloatBuffer.Builder(count: 0).finish()
+            packedCount = 0
+            merged = nil
+            mergedOffsets = []
+            return
+        }
+        let expected = LoRALayout(first.configuration, base: base.configuration)
+        for adapter in adapters where adapter.layout != expected {
+            throw EngineError.adapterDoesNotFit(expected: expected.count, found: adapter.layout.count)
+        }
+        layout = expected
+        scale = Float(first.configuration.scale)
+        (sites, packedCount) = Self.plan(expected, base.configuration)
+        packed = Self.pack(adapters, sites, packedCount)
+        isMerged = adapters.count == 1 && (merge ?? (base.parameterCount <= Self.mergeLimit))
+        if isMerged {
+            (merged, mergedOffsets) = Self.merge(base, sites, packed, scale, pool)
+        } else {
+            (merged, mergedOffsets) = (nil, [])
+        }
+    }
+
+    /// The adapters of one site; nil when there are none.
+    package func adapters(_ layer: Int, _ site: Site) -> SiteAdapters? {
+        guard !sites.isEmpty else { return nil }
+        let adapters = sites[layer * Site.allCases.count + site.rawValue]
+        return adapters.linears.isEmpty ? nil : adapters
+    }
+
+    /// The A of a site's linears, one below the other: `width` × `inputs`.
+    package func stackedA(_ site: SiteAdapters, adapter: Int) -> UnsafePointer<Float> {
+        packed.base + adapter * packedCount + site.offsetOfA
+    }
+
+    /// The B of one linear: `outputs` × `rank`.
+    package func matrixB(_ linear: SiteAdapters.Linear, adapter: Int) -> UnsafePointer<Float> {
+        packed.base + adapter * packedCount + linear.offsetOfB
+    }
+
+    package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
+        let weights = base.weights(layer, site)
+        guard let merged, adapters(layer, site) != nil else { return weights }
+        return SiteWeights(
+            weight: merged.base + mergedOffsets[layer * Site.allCases.count + site.rawValue],
+            bias: weights.bias, inputs: weights.inputs, outputs: weights.outputs)
+    }
+
+    /// Places of everything in a packed adapter: per site the stacked A, then each B.
+    private static func plan(
+        _ layout: LoRALayout, _ configuration: ModelConfiguration
+    ) -> (sites: [SiteAdapters], count: Int) {
+        var sites: [SiteAdapters] = []
+        var offset = 0
+        let rank = layout.entries[0].rank
+        for layer in 0..<configuration.layerCount {
+            for site in Site.allCases {
+                var column = 0
+                var found: [(entry: LoRALayout.Entry, column: Int)] = []
+                for module in site.modules {
+                    if let entry = layout.entry(layer: layer, module: module) {
+                        found.append((entry, column))
+                    }
+                    column += configuration.dimensions(of: module).outputs
+                }
+                let inputs = configuration.dimensions(of: site.modules[0]).inputs
+                let offsetOfA = offset
+                offset += found.count * rank * inputs
+                var linears: [SiteAdapters.Linear] = []
+                for (index, (entry, column)) in found.enumerated() {
+                    linears.append(
+                        SiteAdapters.Linear(
+                            entry: entry, column: column, rankColumn: index * rank, offsetOfB: offset))
+                    offset += entry.bCount
+                }
+                sites.append(
+                    SiteAdapters(linears: linears, inputs: inputs, rank: rank, offsetOfA: offsetOfA))
+            }
+        }
+        return (sites, offset)
+    }
+
+    private static func pack(
+        _ adapters: [LoRAAdapter], _ sites: [SiteAdapters], _ count: Int
+    ) -> FloatBuffer {
+        let builder = FloatBuffer.Builder(count: adapters.count * count)
+        for (index, adapter) in adapters.enumerated() {
+            let target = builder.slice(index * count..<(index + 1) * count)
+            adapter.values.withUnsafeBufferPointer { values in
+                for site in sites {
+                    for linear in site.linears {
+                        let entry = linear.entry
+                        let startOfA = site.offsetOfA + linear.rankColumn * site.inputs
+                        _ = target[startOfA..<startOfA + entry.aCount].update(
+                            fromContentsOf: values[entry.aOffset..<entry.aOffset + entry.aCount])
+                        _ = target[linear.offsetOfB..<linear.offsetOfB + entry.bCount].update(
+                            fromContentsOf: values[entry.bOffset..<entry.bOffset + entry.bCount])
+                    }
+                }
+            }
+        }
+        return builder.finish()
+    }
+
+    private static func merge(
+        _ base: LanguageModel, _ sites: [SiteAdapters], _ packed: FloatBuffer, _ scale: Float,
+        _ pool: ThreadPool
+    ) -> (FloatBuffer, [Int]) {
+        let siteCount = Site.allCases.count
+        var offsets: [Int] = []
+        var count = 0
+        for (index, site) in sites.enumerated() {
+            offsets.append(count)
+            if site.linears.isEmpty { continue }
+            let weights = base.weights(index / siteCount, Site(rawValue: index % siteCount)!)
+            count += weights.inputs * weights.outputs
+        }
+        let builder = FloatBuffer.Builder(count: count)
+        let target = builder.slice(0..<count).baseAddress!
+        pool.forEach(sites.count) { index in
+            let site = sites[index]
+            if site.linears.isEmpty { return }
+            let weights = base.weights(index / siteCount, Site(rawValue: index % siteCount)!)
+            let merged = target + offsets[index]
+            merged.update(from: weights.weight, count: weights.inputs * weights.outputs)
+            for linear in site.linears {
+                loraMerge(
+                    inputs: site.inputs, outputs: linear.entry.outputs, rank: site.rank, scale: scale,
+                    a: packed.base + site.offsetOfA + linear.rankColumn * site.inputs,
+                    b: packed.base + linear.offsetOfB, target: merged + linear.column * site.inputs)
+            }
+        }
+        return (builder.finish(), offsets)
+    }
+}
+
+extension LanguageModel {
+    /// The frozen weights of one site.
+    package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
+        let offsets = layout.layers[layer]
+        let (weight, bias): (Int, Int?) =
+            switch site {
+            case .queryKeyValue: (offsets.fusedQKV, offsets.fusedQKVBias)
+            case .output: (offsets.output, offsets.outputBias)
+            case .gateUp: (offsets.gateUp, offsets.gateUpBias)
+            case .down: (offsets.down, offsets.downBias)
+            }
+        var outputs = 0
+        for module in site.modules { outputs += configuration.dimensions(of: module).outputs }
+        return SiteWeights(
+            weight: weights.base + weight, bias: bias.map { weights.base + $0 },
+            inputs: configuration.dimensions(of: site.modules[0]).inputs, outputs: outputs)
+    }
+}

@@ -1,0 +1,226 @@
+import Kernels
+
+/// One decoder block of the Llama family, forward and backward:
+///
+///     middle = input + attention(norm(input))        output = middle + mlp(norm(middle))
+///
+/// Both halves work on any range of rows, so that the pool can cut them; only attention looks across
+/// rows. There is no tape: `BlockState` holds what the backward pass reads.
+package struct Block {
+    package let model: AdaptedModel
+    package let layer: Int
+    /// Position of each row in its own sequence.
+    package let positions: UnsafePointer<Int32>
+    package let runs: [AdapterRun]
+
+    private var configuration: ModelConfiguration { model.base.configuration }
+    private var weights: UnsafePointer<Float> { model.base.weights.base }
+    private var offsets: WeightLayout.Layer { model.base.layout.layers[layer] }
+
+    package init(
+        model: AdaptedModel, layer: Int, positions: UnsafePointer<Int32>, runs: [AdapterRun]
+    ) {
+        self.model = model
+        self.layer = layer
+        self.positions = positions
+        self.runs = runs
+    }
+
+    /// norm → q, k, v → rotation, for some rows.
+    package func project(_ rows: Range<Int>, _ state: BlockState) {
+        let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
+        let fused = configuration.fusedWidth
+        rmsNorm(
+            rows: count, width: hidden, x: state.input + start * hidden,
+            gain: weights + offsets.inputNorm, epsilon: configuration.normalisationEpsilon,
+            y: state.attentionInput + start * hidden, inverseRMS: state.attentionRMS + start)
+        multiply(.queryKeyValue, rows, state.attentionInput, state.qkv)
+        rotate(
+            rows: count, heads: configuration.headCount + configuration.keyValueHeadCount,
+            x: state.qkv + start * fused, ldx: fused, positions: positions + start,
+            table: model.base.rotary)
+    }
+
+    /// Output projection, residual, norm, gated MLP, residual, for some rows.
+    package func finish(
+        _ rows: Range<Int>, _ state: BlockState, output: UnsafeMutablePointer<Float>
+    ) {
+        let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
+        let inner = configuration.intermediateSize
+        let middle = state.middle + start * hidden
+        middle.update(from: state.input + start * hidden, count: count * hidden)
+        multiply(.output, rows, state.attended, state.middle, accumulate: true)
+        rmsNorm(
+            rows: count, width: hidden, x: middle, gain: weights + offsets.attentionNorm,
+            epsilon: configuration.normalisationEpsilon, y: state.mlpInput + start * hidden,
+            inverseRMS: state.mlpRMS + start)
+        multiply(.gateUp, rows, state.mlpInput, state.gateUp)
+        swiGLU(
+            rows: count, width: inner, gateUp: state.gateUp + start * 2 * inner,
+            y: state.activated + start * inner)
+        (output + start * hidden).update(from: middle, count: count * hidden)
+        multiply(.down, rows, state.activated, output, accumulate: true)
+    }
+
+    /// Backward of the MLP half for some rows: `state.gateUp` becomes its own gradient, `dMiddle` the
+    /// gradient of `middle`, and `dNormed` that of the MLP's input.
+    package func finishGradient(
+        _ rows: Range<Int>, _ state: BlockState, dOutput: UnsafePointer<Float>,
+        dMiddle: UnsafeMutablePointer<Float>, dNormed: UnsafeMutablePointer<Float>
+    ) {
+        let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
+        let inner = configuration.intermediateSize
+        withScratch(count * inner) { dActivated in
+            multiplyGradient(.down, rows, dOutput, to: dActivated)
+            swiGLUGradient(
+                rows: count, width: inner, gateUp: state.gateUp + start * 2 * inner, dy: dActivated)
+        }
+        multiplyGradient(.gateUp, rows, state.gateUp, to: dNormed + start * hidden)
+        (dMiddle + start * hidden).update(from: dOutput + start * hidden, count: count * hidden)
+        rmsNormGradient(
+            rows: count, width: hidden, x: state.middle + start * hidden,
+            gain: weights + offsets.attentionNorm, inverseRMS: state.mlpRMS + start,
+            dy: dNormed + start * hidden, dx: dMiddle + start * hidden)
+    }
+
+    /// The gradient of the attended values, from that of `middle`, for some rows.
+    package func outputGradient(
+        _ rows: Range<Int>, dMiddle: UnsafePointer<Float>, dAttended: UnsafeMutablePointer<Float>
+    ) {
+        multiplyGradient(
+            .output, rows, dMiddle, to: dAttended + rows.lowerBound * configuration.queryWidth)
+    }
+
+    /// Turns the gradient of rotated q and k back, for some rows.
+    package func rotationGradient(_ rows: Range<Int>, dqkv: UnsafeMutablePointer<Float>) {
+        let fused = configuration.fusedWidth
+        rotate(
+            rows: rows.count, heads: configuration.headCount + configuration.keyValueHeadCount,
+            x: dqkv + rows.lowerBound * fused, ldx: fused, positions: positions + rows.lowerBound,
+            table: model.base.rotary, inverse: true)
+    }
+
+    /// Backward of the projections for some rows: `dInput` becomes the gradient of the block's input, and
+    /// `dNormed` that of the attention's input.
+    package func projectGradient(
+        _ rows: Range<Int>, _ state: BlockState, dqkv: UnsafePointer<Float>,
+        dMiddle: UnsafePointer<Float>, dInput: UnsafeMutablePointer<Float>,
+        dNormed: UnsafeMutablePointer<Float>
+    ) {
+        let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
+        multiplyGradient(.queryKeyValue, rows, dqkv, to: dNormed + start * hidden)
+        (dInput + start * hidden).update(from: dMiddle + start * hidden, count: count * hidden)
+        rmsNormGradient(
+            rows: count, width: hidden, x: state.input + start * hidden,
+            gain: weights + offsets.inputNorm, inverseRMS: state.attentionRMS + start,
+            dy: dNormed + start * hidden, dx: dInput + start * hidden)
+    }
+
+    // MARK: Adapted linears
+
+    /// y = x·Wᵀ + bias + adapters (+ y), for some rows.
+    private func multiply(
+        _ site: Site, _ rows: Range<Int>, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>,
+        accumulate: Bool = false
+    ) {
+        let weights = model.weights(layer, site)
+        let (inputs, outputs) = (weights.inputs, weights.outputs)
+        let rowsOfY = y + rows.lowerBound * outputs
+        gemm(
+            rows.count, outputs, inputs, x + rows.lowerBound * inputs, inputs, weights.weight, inputs,
+            transposeB: true, rowsOfY, outputs, beta: accumulate ? 1 : 0)
+        if let bias = weights.bias {
+            addBias(rows: rows.count, width: outputs, bias: bias, y: rowsOfY)
+        }
+        guard !model.isMerged, let adapters = model.adapters(layer, site) else { return }
+        withScratch(rows.count * adapters.width) { u in
+            for run in runs where run.rows.overlaps(rows) {
+                let part = run.rows.clamped(to: rows)
+                loraProject(
+                    rows: part.count, inputs: inputs, rank: adapters.width,
+                    x: x + part.lowerBound * inputs,
+                    a: model.stackedA(adapters, adapter: run.adapter), u: u)
+                for linear in adapters.linears {
+                    loraExpand(
+                        rows: part.count, outputs: linear.entry.outputs, rank: adapters.rank,
+                        scale: model.scale, u: u + linear.rankColumn, ldu: adapters.width,
+                        b: model.matrixB(linear, adapter: run.adapter),
+                        y: y + part.lowerBound * outputs + linear.column, ldy: outputs)
+                }
+            }
+        }
+    }
+
+    /// dx = dy·W + adapters, for some rows of `dy`; `target` is where the first of these rows goes.
+    private func multiplyGradient(
+        _ site: Site, _ rows: Range<Int>, _ dy: UnsafePointer<Float>,
+        to target: UnsafeMutablePointer<Float>
+    ) {
+        let weights = model.weights(layer, site)
+        let (inputs, outputs) = (weights.inputs, weights.outputs)
+        gemm(
+            rows.count, inputs, outputs, dy + rows.lowerBound * outputs, outputs, weights.weight,
+            inputs, target, inputs)
+        guard !model.isMerged, let adapters = model.adapters(layer, site) else { return }
+        withScratch(rows.count * adapters.width) { du in
+            for run in runs where run.rows.overlaps(rows) {
+                let part = run.rows.clamped(to: rows)
+                expandGradient(site, adapters, part, adapter: run.adapter, dy: dy, du: du)
+                loraProjectGradient(
+                    rows: part.count, inputs: inputs, rank: adapters.width, du: du,
+                    a: model.stackedA(adapters, adapter: run.adapter),
+                    dx: target + (part.lowerBound - rows.lowerBound) * inputs)
+            }
+        }
+    }
+
+    /// du = s·dy·B of every adapted linear of a site; `du` is where the first of the rows goes.
+    package func expandGradient(
+        _ site: Site, _ adapters: SiteAdapters, _ rows: Range<Int>, adapter: Int,
+        dy: UnsafePointer<Float>, du: UnsafeMutablePointer<Float>
+    ) {
+        let outputs = model.weights(layer, site).outputs
+        for linear in adapters.linears {
+            loraExpandGradient(
+                rows: rows.count, outputs: linear.entry.outputs, rank: adapters.rank,
+                scale: model.scale, dy: dy + rows.lowerBound * outputs + linear.column, lddy: outputs,
+                b: model.matrixB(linear, adapter: adapter), du: du + linear.rankColumn,
+                lddu: adapters.width)
+        }
+    }
+}
+
+/// What one block computes on its way forward and the backward pass reads; rows of the pack, row-major.
+package struct BlockState {
+    /// rows × hidden: the block's input, and the residual stream between its halves.
+    package var input: UnsafeMutablePointer<Float>
+    package let middle: UnsafeMutablePointer<Float>
+    /// rows × hidden: the normalised inputs of the two halves, and 1/RMS of each row.
+    package let attentionInput: UnsafeMutablePointer<Float>
+    package let attentionRMS: UnsafeMutablePointer<Float>
+    package let mlpInput: UnsafeMutablePointer<Float>
+    package let mlpRMS: UnsafeMutablePointer<Float>
+    /// rows × fused width: q and k rotated, v.
+    package let qkv: UnsafeMutablePointer<Float>
+    /// rows × query width, and rows × heads.
+    package let attended: UnsafeMutablePointer<Float>
+    package let logSumExp: UnsafeMutablePointer<Float>
+    /// rows × 2·intermediate, and rows × intermediate.
+    package let gateUp: UnsafeMutablePointer<Float>
+    package let activated: UnsafeMutablePointer<Float>
+
+    package init(_ configuration: ModelConfiguration, rows: Int, arena: Arena) {
+        let hidden = configuration.hiddenSize
+        input = arena.floats(rows * hidden)
+        middle = arena.floats(rows * hidden)
+        attentionInput = arena.floats(rows * hidden)
+        attentionRMS = arena.floats(rows)
+        mlpInput = arena.floats(rows * hidden)
+        mlpRMS = arena.floats(rows)
+        qkv = arena.floats(rows * configuration.fusedWidth)
+        attended = arena.floats(rows * configuration.queryWidth)
+        logSumExp = arena.floats(rows * configuration.headCount)
+        gateUp = arena.floats(rows * 2 * configuration.intermediateSize)
+        activated = arena.floats(rows * configuration.intermediateSize)
+    }
+}

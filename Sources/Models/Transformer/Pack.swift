@@ -1,0 +1,107 @@
+import Kernels
+
+/// Sequences laid end to end without padding: what goes through the graph in one pass.
+///
+/// A row is a token that predicts the next one, so the last token of an example has no row.
+package struct Pack: Sendable {
+    /// Token id and position in its own sequence, per row.
+    package private(set) var tokens: [Int32] = []
+    package private(set) var positions: [Int32] = []
+    /// One per example, in order.
+    package private(set) var segments: [Segment] = []
+    /// Rows whose next token is predicted, and those tokens.
+    package private(set) var targetRows: [Int] = []
+    package private(set) var targets: [Int32] = []
+    /// Each segment's range within `targetRows`.
+    package private(set) var targetRanges: [Range<Int>] = []
+    /// Runs of rows that go through the same adapter of an `AdaptedModel`.
+    package private(set) var runs: [AdapterRun] = []
+
+    package init() {}
+
+    package var rows: Int { tokens.count }
+
+    /// Adds a sequence; `adapter` is an index into the adapters of the model that will run the pack.
+    package mutating func append(_ example: TokenizedExample, adapter: Int = 0) {
+        let start = rows
+        let count = example.tokens.count - 1
+        tokens.append(contentsOf: example.tokens.dropLast())
+        positions.append(contentsOf: 0..<Int32(count))
+        segments.append(Segment(start: start, count: count))
+        let firstTarget = max(1, example.targetStart)
+        let before = targetRows.count
+        targetRows.append(contentsOf: start + firstTarget - 1..<start + count)
+        targets.append(contentsOf: example.tokens[firstTarget...])
+        targetRanges.append(before..<targetRows.count)
+        extendRuns(start..<start + count, adapter)
+    }
+
+    /// Adds a whole prompt: every token has a row, and nothing is predicted.
+    package mutating func append(prompt: [Int32]) {
+        let start = rows
+        tokens.append(contentsOf: prompt)
+        positions.append(contentsOf: 0..<Int32(prompt.count))
+        segments.append(Segment(start: start, count: prompt.count))
+        targetRanges.append(targetRows.count..<targetRows.count)
+        extendRuns(start..<start + prompt.count, 0)
+    }
+
+    private mutating func extendRuns(_ rows: Range<Int>, _ adapter: Int) {
+        if let last = runs.last, last.adapter == adapter {
+            runs[runs.count - 1].rows = last.rows.lowerBound..<rows.upperBound
+        } else {
+            runs.append(AdapterRun(rows: rows, adapter: adapter))
+        }
+    }
+}
+
+/// Rows that go through the same adapter.
+package struct AdapterRun: Sendable, Equatable {
+    package var rows: Range<Int>
+    package let adapter: Int
+}
+
+/// Cuts a list of lengths into packs: ranges of neighbours of at most `rowsMax` rows and `countMax`
+/// sequences, or one sequence that is longer by itself.
+package func packRanges(lengths: [Int], rowsMax: Int, countMax: Int = .max) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var start = 0
+    var rows = 0
+    for (index, length) in lengths.enumerated() {
+        if index > start, rows + length > rowsMax || index - start >= countMax {
+            ranges.append(start..<index)
+            start = index
+            rows = 0
+        }
+        rows += length
+    }
+    if start < lengths.count { ranges.append(start..<lengths.count) }
+    return ranges
+}
+
+extension LanguageModel {
+    /// Checks what a pass relies on: ids inside the vocabulary, sequences inside the window, and at least
+    /// one token to predict.
+    package func validate(_ examples: [TokenizedExample]) throws(EngineError) {
+        guard !examples.isEmpty else { throw EngineError.noExamples }
+        for (index, example) in examples.enumerated() {
+            try validate(example.tokens, index)
+            guard example.targetCount > 0 else {
+                throw EngineError.nothingToPredict(
+                    example: index, tokens: example.tokens.count, targetStart: example.targetStart)
+            }
+        }
+    }
+
+    package func validate(_ tokens: [Int32], _ index: Int) throws(EngineError) {
+        guard tokens.count <= configuration.sequenceLengthMax else {
+            throw EngineError.sequenceTooLong(
+                example: index, tokens: tokens.count, window: configuration.sequenceLengthMax)
+        }
+        let vocabulary = configuration.vocabularySize
+        for (position, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
+            throw EngineError.tokenOutOfRange(
+                example: index, position: position, token: token, vocabulary: vocabulary)
+        }
+    }
+}
