@@ -38,3 +38,17 @@ public enum KeyAgreement {
         return accepted ? shared : nil
     }
 }
+
+extension KeyAgreement {
+    /// Whether a peer's public key yields a shared secret at all: false for keys of low order, with
+    /// which every agreement gives the same known value. Costs one scalar multiplication.
+    public static func isUsable(publicKey: [UInt8]) -> Bool {
+        guard publicKey.count == keyLength else { return false }
+        SodiumLibrary.ensureReady()
+        // Any scalar serves: clamping makes it a multiple of the cofactor, which low-order points do
+        // not survive.
+        let scalar = [UInt8](repeating: 1, count: keyLength)
+        var shared = [UInt8](repeating: 0, count: keyLength)
+        return crypto_scalarmult(&shared, scalar, publicKey) == 0
+    }
+}

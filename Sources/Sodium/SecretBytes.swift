@@ -3,7 +3,7 @@ import CSodium
 /// Bytes that must not outlive their use: guarded and locked memory, wiped when released.
 ///
 /// The storage comes from `sodium_malloc` (guard pages, excluded from core dumps, locked where
-/// the system's limit allows) and is zeroed by `sodium_free`. Copies of the value share the storage,
+/// the system's limit allows), small secrets sharing slabs of it, and is zeroed on release. Copies of the value share the storage,
 /// so the bytes exist once. Not covered: copies that a caller makes of the bytes it borrows.
 public final class SecretBytes: @unchecked Sendable {
     // Written only during initialisation, before the reference is shared.
@@ -14,12 +14,13 @@ public final class SecretBytes: @unchecked Sendable {
     public init(count: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
         precondition(count > 0, "a secret has at least one byte")
         SodiumLibrary.ensureReady()
-        guard let pointer = sodium_malloc(count) else {
+        let isSmall = count <= SecretPool.largestSlot
+        guard let pointer = isSmall ? SecretPool.shared.take(count) : sodium_malloc(count) else {
             preconditionFailure("no memory for a secret of \(count) bytes")
         }
         self.storage = pointer
         self.count = count
-        sodium_memzero(pointer, count)
+        if !isSmall { sodium_memzero(pointer, count) }
         do {
             try fill(UnsafeMutableRawBufferPointer(start: pointer, count: count))
         } catch {
@@ -39,7 +40,11 @@ public final class SecretBytes: @unchecked Sendable {
     }
 
     deinit {
-        sodium_free(storage)
+        if count <= SecretPool.largestSlot {
+            SecretPool.shared.give(storage, count: count)
+        } else {
+            sodium_free(storage)
+        }
     }
 
     /// Lends the bytes for the duration of `body`.

@@ -1,0 +1,107 @@
+import Foundation
+import Sodium
+
+/// The frozen set U1 in ascending order of roster numbers, with everything that follows from it: the
+/// root over all announcements, the session and the graph. Server and clients compute the same value.
+final class Cohort: Sendable {
+    let members: [Announcement]
+    let root: Digest
+    let session: Digest
+    let neighbours: Neighbours
+
+    /// - Precondition: members are in strictly ascending order of id.
+    init(
+        members: [Announcement], manifest: Digest, parameters: AggregationParameters
+    ) throws(ParameterError) {
+        let topology = try parameters.topology(cohortSize: members.count)
+        self.members = members
+        root = MerkleTree(members.enumerated().map { Self.leaf($0.offset, $0.element) }).root
+        session = Derivation.session(manifest: manifest, cohortRoot: root)
+        neighbours = Neighbours(topology: topology, seed: root)
+    }
+
+    var count: Int { members.count }
+    var threshold: Int { neighbours.topology.threshold }
+    func id(_ member: Int) -> ClientID { members[member].id }
+    func ids(_ members: some Sequence<Int>) -> [ClientID] { members.map { self.members[$0].id } }
+
+    func index(of id: ClientID) -> Int? {
+        var (low, high) = (0, members.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if members[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        return low < members.count && members[low].id == id ? low : nil
+    }
+
+    /// LP(index) ‖ LP(announcement body) ‖ LP(signature).
+    private static func leaf(_ index: Int, _ member: Announcement) -> [UInt8] {
+        lengthPrefixed(ByteOrder.bytes(index)) + lengthPrefixed(member.body)
+            + lengthPrefixed(member.signature)
+    }
+
+    /// The stage 1 message, the same bytes for everyone.
+    func encoded() -> [UInt8] {
+        var wire = Secagg_V1_Cohort()
+        wire.entries = members.map { member in
+            var entry = Secagg_V1_CohortEntry()
+            entry.advertise = Data(member.body)
+            entry.signature = Data(member.signature)
+            return entry
+        }
+        return Message(.cohort, session: session, body: encodeWire(wire)).encoded()
+    }
+
+    /// A client's reading of the stage 1 message, with every check that does not need its own keys.
+    convenience init(
+        _ bytes: [UInt8], context: ClientContext
+    ) throws(AggregationFault) {
+        let parameters = context.parameters
+        let message = try context.open(
+            bytes, .cohort, session: nil, at: .shareKeys,
+            limit: parameters.cohort.upperBound * Limits.cohortEntryBytes)
+        let wire: Secagg_V1_Cohort
+        do { wire = try decodeWire(message.body) } catch { throw error.fault(at: .shareKeys, scope: .round) }
+        try self.init(
+            wire, manifest: context.manifestDigest, parameters: parameters, roster: context.roster)
+        guard message.session == session else { throw AggregationFault(.wrongSession, at: .shareKeys) }
+    }
+
+    /// Checks every entry: size bounds, identities, signatures, distinct numbers and keys.
+    convenience init(
+        _ wire: Secagg_V1_Cohort, manifest: Digest, parameters: AggregationParameters, roster: Roster?
+    ) throws(AggregationFault) {
+        guard parameters.cohort.contains(wire.entries.count) else {
+            throw AggregationFault(.cohortSize, at: .shareKeys, "\(wire.entries.count) clients")
+        }
+        var members: [Announcement] = []
+        members.reserveCapacity(wire.entries.count)
+        var keys = Set<[UInt8]>(minimumCapacity: 3 * wire.entries.count)
+        for entry in wire.entries {
+            let member: Announcement
+            do {
+                member = try Announcement(
+                    body: [UInt8](entry.advertise), signature: [UInt8](entry.signature),
+                    manifest: manifest, roster: roster)
+            } catch {
+                throw AggregationFault(
+                    error.check, at: .shareKeys, culprits: error.culprit.map { [$0] } ?? [])
+            }
+            if let last = members.last, last.id >= member.id {
+                throw AggregationFault(.duplicateIdentity, at: .shareKeys, culprits: [member.id])
+            }
+            for key in [member.identityKey.bytes, member.encryptionKey, member.maskKey]
+            where !keys.insert(key).inserted {
+                throw AggregationFault(.duplicateKey, at: .shareKeys, culprits: [member.id])
+            }
+            members.append(member)
+        }
+        do {
+            try self.init(members: members, manifest: manifest, parameters: parameters)
+        } catch {
+            throw AggregationFault(.parameters, at: .shareKeys, error.description)
+        }
+    }
+}
+
+package func lengthPrefixed(_ bytes: [UInt8]) -> [UInt8] { ByteOrder.bytes(bytes.count) + bytes }

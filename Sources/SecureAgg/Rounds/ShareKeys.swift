@@ -1,0 +1,230 @@
+import Foundation
+import Sodium
+
+// Stage 1. server → client: the cohort. client → server: for each neighbour one sealed box with a
+// share of the self-mask seed and a share of the mask-key seed, and a commitment to the former.
+// Learned by the server: nothing but who answered.
+
+// MARK: Client
+
+/// The client after stage 1: its secrets are shared out, and it waits for its neighbours' boxes.
+struct SharedClient: ~Copyable {
+    let context: ClientContext
+    let cohort: Cohort
+    let ownIndex: Int
+    let maskSecret: SecretBytes
+    let maskKey: [UInt8]
+    let selfMaskSeed: SecretBytes
+    /// On the complete graph the client is its own holder; this is what it keeps, else nil.
+    let ownShares: SecretBytes?
+    /// Keys that open the neighbours' boxes, 32 bytes per slot.
+    let incomingKeys: SecretBytes
+}
+
+extension AdvertisedClient {
+    /// Checks the cohort and shares both seeds among the neighbours.
+    consuming func shareKeys(
+        _ bytes: [UInt8], random: inout some RandomSource
+    ) throws(AggregationFault) -> ClientStep<SharedClient> {
+        let cohort = try Cohort(bytes, context: context)
+        guard let ownIndex = cohort.index(of: context.identity.id),
+            cohort.members[ownIndex].body == announcement
+        else { throw AggregationFault(.ownEntryMissing, at: .shareKeys) }
+        let selfMaskSeed = SecretBytes(random: Shamir.secretLength, from: &random)
+        let graph = cohort.neighbours
+        let selfMaskShares = Shamir.share(
+            selfMaskSeed, threshold: cohort.threshold, holders: graph.holderCount, random: &random)
+        let maskSeedShares = Shamir.share(
+            maskSeed, threshold: cohort.threshold, holders: graph.holderCount, random: &random)
+
+        var boxes: [UInt8] = []
+        boxes.reserveCapacity(graph.holderCount * SealedShare.length)
+        var ownShares: SecretBytes?
+        var refused: ClientID?
+        let incomingKeys = SecretBytes(count: graph.holderCount * SealedBox.keyLength) { incoming in
+            for (slot, holder) in graph.holders(of: ownIndex).enumerated() {
+                selfMaskShares.withShare(slot) { selfMask in
+                    maskSeedShares.withShare(slot) { maskSeed in
+                        guard holder != ownIndex else {
+                            ownShares = SecretBytes(joining: selfMask, maskSeed)
+                            return
+                        }
+                        let peer = cohort.members[holder]
+                        guard
+                            let agreed = KeyAgreement.sharedSecret(
+                                secretKey: encryptionSecret, peerPublicKey: peer.encryptionKey)
+                        else {
+                            refused = peer.id
+                            return
+                        }
+                        let outgoing = Derivation.channel(
+                            session: cohort.session, from: ownIndex, to: holder, agreed: agreed,
+                            fromKey: encryptionKey, toKey: peer.encryptionKey)
+                        boxes += SealedShare.seal(
+                            selfMask: selfMask, maskSeed: maskSeed, key: outgoing,
+                            session: cohort.session, from: ownIndex, to: holder, random: &random)
+                        Derivation.channel(
+                            session: cohort.session, from: holder, to: ownIndex, agreed: agreed,
+                            fromKey: peer.encryptionKey, toKey: encryptionKey
+                        ).withUnsafeBytes {
+                            (incoming.baseAddress! + slot * SealedBox.keyLength)
+                                .copyMemory(from: $0.baseAddress!, byteCount: SealedBox.keyLength)
+                        }
+                    }
+                }
+            }
+        }
+        if let refused {
+            throw AggregationFault(.lowOrderKey, at: .shareKeys, culprits: [refused])
+        }
+        var wire = Secagg_V1_ShareKeys()
+        wire.selfMaskCommitment = Data(
+            Derivation.selfMaskCommitment(
+                session: cohort.session, member: ownIndex, seed: selfMaskSeed
+            ).bytes)
+        wire.boxesDigest = Data(Digest.of(boxes).bytes)
+        var envelope = Message(
+            .share, session: cohort.session, body: encodeWire(wire), label: .share,
+            signer: context.identity.signingKey)
+        envelope.attachment = boxes
+        let message = envelope.encoded()
+        try context.record(message, at: .shareKeys)
+        return ClientStep(
+            message: message,
+            next: SharedClient(
+                context: context, cohort: cohort, ownIndex: ownIndex, maskSecret: maskSecret,
+                maskKey: maskKey, selfMaskSeed: selfMaskSeed, ownShares: ownShares,
+                incomingKeys: incomingKeys))
+    }
+}
+
+extension SecretBytes {
+    /// Lends the 32-byte share (or key) in `slot` of a block of them.
+    func withShare<Result>(_ slot: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        withUnsafeBytes { bytes in
+            let start = slot * Shamir.shareLength
+            return body(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Shamir.shareLength]))
+        }
+    }
+
+    convenience init(joining first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) {
+        self.init(count: first.count + second.count) { output in
+            output.baseAddress!.copyMemory(from: first.baseAddress!, byteCount: first.count)
+            (output.baseAddress! + first.count)
+                .copyMemory(from: second.baseAddress!, byteCount: second.count)
+        }
+    }
+}
+
+// MARK: Server
+
+/// One member's stage 1 message as the server keeps it.
+struct DealtShares: Sendable {
+    let selfMaskCommitment: Digest
+    /// Boxes for the dealer's holders but itself, in slot order, concatenated.
+    let boxes: [UInt8]
+    /// As sent: the transcript carries these bytes on.
+    let body: [UInt8]
+    let signature: [UInt8]
+}
+
+/// U2 as frozen at the end of stage 1: whose boxes are delivered.
+struct SharedCohort: Sendable {
+    let cohort: Cohort
+    /// Indexed by cohort index; nil for members outside U2.
+    let dealt: [DealtShares?]
+
+    var members: [Int] { dealt.indices.filter { dealt[$0] != nil } }
+
+    /// The box that `dealer` sealed for `holder`.
+    func box(from dealer: Int, to holder: Int) -> ArraySlice<UInt8> {
+        let graph = cohort.neighbours
+        var place = graph.slot(of: holder, amongHoldersOf: dealer)!
+        // The dealer's own slot has no box.
+        if graph.includesSelf, place > dealer { place -= 1 }
+        return dealt[dealer]!.boxes[place * SealedShare.length..<(place + 1) * SealedShare.length]
+    }
+
+    /// The stage 2 message for `member`: its live neighbours and their boxes.
+    func delivery(for member: Int) -> [UInt8] {
+        let holders = cohort.neighbours.holders(of: member)
+        var live = BitSet(count: holders.count)
+        var boxes: [UInt8] = []
+        boxes.reserveCapacity(holders.count * SealedShare.length)
+        for (slot, holder) in holders.enumerated() where dealt[holder] != nil {
+            live[slot] = true
+            if holder != member { boxes += box(from: holder, to: member) }
+        }
+        var wire = Secagg_V1_ShareDelivery()
+        wire.live = Data(live.bytes)
+        wire.boxes = Data(boxes)
+        return Message(.delivery, session: cohort.session, body: encodeWire(wire)).encoded()
+    }
+}
+
+/// The server in stage 1: collects everyone's sealed shares.
+final class ShareKeysCollector {
+    let context: ServerContext
+    let cohort: Cohort
+    private var dealt: [DealtShares?]
+
+    init(context: ServerContext, cohort: Cohort) {
+        self.context = context
+        self.cohort = cohort
+        dealt = Array(repeating: nil, count: cohort.count)
+    }
+
+    var awaited: [Int] { dealt.indices.filter { dealt[$0] == nil } }
+
+    func receive(_ message: Message, from member: Int) throws(AggregationFault) {
+        let id = cohort.id(member)
+        func fault(_ check: AggregationFault.Check, _ detail: String = "") -> AggregationFault {
+            AggregationFault(check, at: .shareKeys, scope: .peer(id), culprits: [id], detail)
+        }
+        guard message.kind == .share else { throw fault(.unexpectedKind) }
+        guard message.session == cohort.session else { throw fault(.wrongSession) }
+        guard message.isSigned(by: cohort.members[member].identityKey, label: .share, scope: cohort.session)
+        else { throw fault(.badSignature) }
+        if let earlier = dealt[member] {
+            guard earlier.body == message.body else { throw fault(.conflictingRepeat) }
+            return
+        }
+        let wire: Secagg_V1_ShareKeys
+        do { wire = try decodeWire(message.body) } catch { throw error.fault(at: .shareKeys, scope: .peer(id)) }
+        let graph = cohort.neighbours
+        let boxCount = graph.holderCount - (graph.includesSelf ? 1 : 0)
+        guard let commitment = Digest(bytes: wire.selfMaskCommitment) else { throw fault(.malformed) }
+        guard message.attachment.count == boxCount * SealedShare.length else {
+            throw fault(.shareCount, "\(message.attachment.count) bytes for \(boxCount) boxes")
+        }
+        guard Array(wire.boxesDigest) == Digest.of(message.attachment).bytes else {
+            throw fault(.badSignature, "the boxes are not the signed ones")
+        }
+        dealt[member] = DealtShares(
+            selfMaskCommitment: commitment, boxes: message.attachment, body: message.body,
+            signature: message.signature)
+    }
+
+    /// Freezes U2. Members left with fewer than t holders are removed before any box is delivered,
+    /// which costs nobody anything; their removal may isolate others, hence the fixed point.
+    func close() throws(AggregationFault) -> SharedCohort {
+        var kept = dealt
+        let graph = cohort.neighbours
+        while true {
+            let isolated = kept.indices.filter { member in
+                kept[member] != nil
+                    && graph.holders(of: member).count { kept[$0] != nil } < cohort.threshold
+            }
+            if isolated.isEmpty { break }
+            for member in isolated { kept[member] = nil }
+        }
+        let count = kept.count { $0 != nil }
+        guard count >= max(context.parameters.minSurvivors, cohort.threshold) else {
+            throw AggregationFault(
+                .belowSurvivorFloor, at: .shareKeys,
+                "\(count) of \(cohort.count) clients shared their keys, at least "
+                    + "\(max(context.parameters.minSurvivors, cohort.threshold))")
+        }
+        return SharedCohort(cohort: cohort, dealt: kept)
+    }
+}
