@@ -57,16 +57,18 @@ public struct Rational: Hashable, Sendable {
     public var floor: BigInteger { numerator.floorDivided(by: denominator) }
     public var ceiling: BigInteger { numerator.ceilingDivided(by: denominator) }
 
-    /// The nearest double below or equal in magnitude, within one unit in the last place.
+    /// The nearest double.
     public var asDouble: Double {
         guard !isZero else { return 0 }
-        // Bring 64 significant bits into an integer, so that only one truncation happens.
-        let shift = 64 - (numerator.bitWidth - denominator.bitWidth)
+        // Bring 63 or 64 significant bits into one word; its conversion rounds to nearest, and the
+        // bits cut off below them are too small to change that except at an exact tie.
+        let shift = 63 - (numerator.bitWidth - denominator.bitWidth)
         let quotient =
             shift >= 0
             ? numerator.magnitude.shiftedLeft(shift).floorDivided(by: denominator)
             : numerator.magnitude.floorDivided(by: denominator.shiftedLeft(-shift))
-        let magnitude = Double(sign: .plus, exponent: -shift, significand: quotient.asDouble)
+        let magnitude = Double(
+            sign: .plus, exponent: -shift, significand: Double(quotient.asUInt64!))
         return sign < 0 ? -magnitude : magnitude
     }
 
