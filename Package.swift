@@ -34,7 +34,9 @@ let package = Package(
         .target(name: "Models", dependencies: ["Kernels"]),
 
         // Floor 3: the only place where the pillars meet.
-        .target(name: "FedTrain", dependencies: ["SecureAgg", "DP", "Models"]),
+        .target(
+            name: "FedTrain", dependencies: ["SecureAgg", "DP", "Models"],
+            resources: [.copy("Resources/built-in-base")]),
 
         // Floor 5: the command line.
         .executableTarget(

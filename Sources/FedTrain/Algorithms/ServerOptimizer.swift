@@ -1,0 +1,64 @@
+/// Turns the mean contribution of a round into a step of the global adapter [Reddi et al. 2021].
+///
+/// It sees only sums that were opened, so whatever it does is post-processing: it costs no privacy.
+public struct ServerOptimizer: Sendable {
+    private let settings: FederationConfiguration.Training.Server
+    private var steps = 0
+    /// m and v of Adam, or the velocity of SGD in `first`.
+    private var first: [Float]
+    private var second: [Float]
+
+    public init(_ settings: FederationConfiguration.Training.Server, dimension: Int) {
+        self.settings = settings
+        first = [Float](repeating: 0, count: dimension)
+        second = settings.optimizer == .adam ? first : []
+    }
+
+    /// The change to the adapter for one opened round.
+    ///
+    /// - Parameter direction: where to go: the mean update (FedAvg) or the negative mean gradient
+    ///   (DP-FedSGD), one number per trainable parameter.
+    public mutating func step(_ direction: [Float]) -> [Float] {
+        precondition(direction.count == first.count, "a direction has the adapter part's length")
+        steps += 1
+        let rate = learningRate(step: steps)
+        switch settings.optimizer {
+        case .sgd:
+            let momentum = Float(settings.momentum)
+            for index in direction.indices {
+                first[index] = momentum * first[index] + direction[index]
+            }
+            return first.map { rate * $0 }
+        case .adam:
+            // β₁ is the configured momentum; β₂ and ε as in Adam's paper.
+            let beta1 = Float(settings.momentum)
+            let beta2: Float = 0.999
+            let epsilon: Float = 1e-8
+            let correction1 = 1 - power(beta1, steps)
+            let correction2 = 1 - power(beta2, steps)
+            var change = direction
+            for index in direction.indices {
+                let value = direction[index]
+                first[index] = beta1 * first[index] + (1 - beta1) * value
+                second[index] = beta2 * second[index] + (1 - beta2) * value * value
+                let scale = (second[index] / correction2).squareRoot() + epsilon
+                change[index] = rate * (first[index] / correction1) / scale
+            }
+            return change
+        }
+    }
+
+    /// The configured rate, falling linearly to a tenth over `decayRounds` opened rounds.
+    func learningRate(step: Int) -> Float {
+        let peak = Float(settings.learningRate)
+        guard settings.decayRounds > 1 else { return peak }
+        let progress = min(1, Float(step - 1) / Float(settings.decayRounds - 1))
+        return peak * (1 - 0.9 * progress)
+    }
+}
+
+private func power(_ base: Float, _ exponent: Int) -> Float {
+    var result: Float = 1
+    for _ in 0..<exponent { result *= base }
+    return result
+}

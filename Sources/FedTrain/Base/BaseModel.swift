@@ -1,0 +1,58 @@
+import Foundation
+import Models
+import Sodium
+
+/// A base model as every party of a federation must hold it: weights, tokenizer, and one digest over
+/// the files that define both.
+public struct BaseModel: Sendable {
+    public let directory: String
+    public let model: LanguageModel
+    public let tokenizer: Tokenizer
+    /// Names and contents of every file that defines the model; the round plan binds it.
+    public let digest: Digest
+
+    /// Loads a Hugging Face directory.
+    public static func load(directory: String) throws -> BaseModel {
+        let checkpoint = try Checkpoint.load(directory: directory)
+        let tokenizer = try Tokenizer(directory: directory)
+        let model = try LanguageModel(checkpoint: checkpoint)
+        guard tokenizer.vocabularySize <= checkpoint.configuration.vocabularySize else {
+            throw CheckpointError(
+                .mismatch, file: directory + "/tokenizer.json",
+                "it has \(tokenizer.vocabularySize) tokens, but the model's vocabulary has "
+                    + "\(checkpoint.configuration.vocabularySize): the tokenizer belongs to another model",
+                hint: "Copy tokenizer.json from the model's own directory")
+        }
+        return BaseModel(
+            directory: directory, model: model, tokenizer: tokenizer,
+            digest: try digest(of: checkpoint.fileList, in: directory))
+    }
+
+    /// The tokens that end an answer: the configuration's, or else the tokenizer's.
+    public var endTokens: [Int32] {
+        model.configuration.endTokenIDs.map { Int32($0) }
+    }
+
+    /// TH over each file's name and the digest of its bytes, in the list's order.
+    static func digest(of files: [String], in directory: String) throws -> Digest {
+        var parts: [[UInt8]] = []
+        for file in files {
+            parts.append(Array(file.utf8))
+            parts.append(try fileDigest(directory + "/" + file).bytes)
+        }
+        return Digest.labelled("fedtrain/v1/base-model", parts)
+    }
+}
+
+/// BLAKE2b-256 of a file's bytes, read in pieces.
+public func fileDigest(_ path: String) throws -> Digest {
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+        throw CheckpointError(.missingFile, file: path, "there is no such file, or it cannot be read")
+    }
+    defer { try? handle.close() }
+    var hasher = Hasher256()
+    while let piece = try handle.read(upToCount: 1 << 20), !piece.isEmpty {
+        piece.withUnsafeBytes { hasher.update($0) }
+    }
+    return hasher.finish()
+}

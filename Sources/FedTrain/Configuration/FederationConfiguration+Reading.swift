@@ -1,0 +1,185 @@
+import DP
+import GMP
+import Models
+import SecureAgg
+
+extension FederationConfiguration {
+    /// The only version of the file format so far.
+    public static let schema = "fedtrain/1"
+
+    /// Reads and checks a whole configuration tree.
+    ///
+    /// - Throws: `ConfigurationError` for the first thing that is wrong: an unknown key, a wrong type,
+    ///   a value out of range, or two values that contradict each other.
+    public init(reading node: ConfigurationNode) throws(ConfigurationError) {
+        var root = try ConfigurationSection(node, path: "")
+        let schema = try root.string("schema")
+        guard schema == Self.schema else {
+            throw root.error("schema", "is `\(schema)`; this version reads `\(Self.schema)`")
+        }
+        name = try root.string("name")
+        var section = try root.section("model")
+        model = try Model(reading: &section)
+        section = try root.section("data")
+        data = try DataSource(reading: &section)
+        section = try root.section("rounds")
+        rounds = Rounds(
+            count: try section.integer("count", in: 1...1_000_000),
+            minSurvivors: try section.integer("minSurvivors", in: 3...1_000_000))
+        try section.finish()
+        section = try root.section("training")
+        training = try Training(reading: &section)
+        var privacySection = try root.section("privacy")
+        privacy = try Privacy(reading: &privacySection)
+        section = try root.section("secagg")
+        aggregation = try Aggregation(reading: &section)
+        section = try root.section("simulation")
+        simulation = try Simulation(reading: &section)
+        try root.finish()
+        try checkTogether(privacySection)
+    }
+
+    /// What no single key can be blamed for on its own.
+    private func checkTogether(_ section: ConfigurationSection) throws(ConfigurationError) {
+        if privacy.unit == .record, training.algorithm != .dpFedSGD {
+            throw section.error(
+                "unit", "is `record`, which needs per-record gradients",
+                suggestion: "set training.algorithm to dp-fedsgd, or privacy.unit to client")
+        }
+        if privacy.unit == .client, training.algorithm != .fedAvg {
+            throw section.error(
+                "unit", "is `client`, which clips a client's whole update",
+                suggestion: "set training.algorithm to fedavg, or privacy.unit to record")
+        }
+        guard rounds.minSurvivors > privacy.colluders else {
+            throw section.error(
+                "colluders",
+                "is \(privacy.colluders), but only \(rounds.minSurvivors) contributions need to survive: "
+                    + "no honest noise would be left",
+                suggestion: "raise rounds.minSurvivors or lower privacy.colluders")
+        }
+    }
+}
+
+extension FederationConfiguration.Model {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        let base = try section.optionalString("base") ?? "built-in"
+        baseDirectory = base == "built-in" ? nil : base
+        var lora = try section.section("adapter")
+        let kind = try lora.optionalString("kind") ?? "lora"
+        guard kind == "lora" else { throw lora.error("kind", "is `\(kind)`; this version trains `lora`") }
+        let rank = try lora.integer("rank", in: 1...1024, default: 8)
+        let alpha = try lora.double("alpha", above: 0, upTo: 1e6, default: Double(2 * rank))
+        let names = try lora.strings("targets")
+        var modules: [LinearModule] = []
+        for name in names {
+            guard let module = LinearModule(rawValue: name) else {
+                let known = LinearModule.allCases.map(\.rawValue)
+                throw lora.error(
+                    "targets", "names `\(name)`, which is no linear layer of a block",
+                    suggestion: "known: \(known.joined(separator: ", "))")
+            }
+            modules.append(module)
+        }
+        adapter = LoRAConfiguration(
+            rank: rank, alpha: alpha, targetModules: modules.isEmpty ? [.query, .value] : modules,
+            useRSLoRA: try lora.flag("rslora", default: false))
+        try lora.finish()
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.DataSource {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        let files = try section.strings("clients")
+        let sites = try section.integer("sites", in: 3...100_000, default: 8)
+        let recordsPerSite = try section.integer("recordsPerSite", in: 1...1_000_000, default: 200)
+        clients =
+            files.isEmpty || files == ["built-in"]
+            ? .builtIn(sites: sites, recordsPerSite: recordsPerSite) : .files(files)
+        heldOut = try section.strings("heldOut").filter { $0 != "built-in" }
+        heldOutCount = try section.integer("heldOutCount", in: 1...1_000_000, default: 240)
+        template = try section.choice("template", default: .plain)
+        tokensMax = try section.integer("tokensMax", in: 8...1_000_000, default: 512)
+        overlong = try section.choice("overlong", default: .drop)
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.Training {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        algorithm = try section.choice("algorithm", default: .dpFedSGD)
+        rule = try section.choice("aggregation", default: .ffa)
+        localSteps = try section.integer("localSteps", in: 1...1_000_000, default: 10)
+        batchSize = try section.integer("batchSize", in: 1...100_000, default: 8)
+        learningRate = try section.double("learningRate", above: 0, upTo: 100, default: 1e-3)
+        var server = try section.section("server")
+        self.server = Server(
+            optimizer: try server.choice("optimizer", default: .sgd),
+            learningRate: try server.double("learningRate", above: 0, upTo: 1e6, default: 1),
+            momentum: try server.double("momentum", above: -1e-12, upTo: 0.999, default: 0),
+            decayRounds: try server.integer("decayRounds", in: 0...1_000_000, default: 0))
+        try server.finish()
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.Privacy {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        unit = try section.choice("unit")
+        delta = try section.rational("delta", upTo: Rational(1, 10), default: "0.00001")
+        clipNorm = try section.rational("clipNorm", upTo: 1_000_000, default: "1")
+        samplingRate = try section.rational("samplingRate", upTo: 1, default: "1")
+        guard samplingRate.denominator <= 1_000_000_000 else {
+            throw section.error("samplingRate", "must be a fraction with a denominator of at most 10^9")
+        }
+        colluders = try section.integer("colluders", in: 0...1_000_000, default: 0)
+        if section.has("noiseMultiplier") {
+            noise = .multiplier(try section.rational("noiseMultiplier", upTo: 1_000_000))
+            epsilonMax = try section.rational("epsilon", upTo: 1_000_000)
+        } else {
+            epsilonMax = try section.rational("epsilon", upTo: 1_000_000, default: "8")
+            noise = .forEpsilon(epsilonMax)
+        }
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.Aggregation {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        profile = try section.choice("profile", default: .maliciousServer)
+        allowTinyCohort = try section.flag("allowTinyCohort", default: false)
+        modulusBits = try section.optionalInteger("modulusBits", in: 8...32)
+        dropoutFraction = try section.rational("dropoutFraction", upTo: Rational(9, 10), default: "1/4")
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.Simulation {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        var losses: [Loss] = []
+        for var loss in try section.sections("lose") {
+            losses.append(
+                Loss(
+                    round: try loss.integer("round", in: 1...1_000_000),
+                    stage: try Self.stage(of: &loss),
+                    clients: try loss.integer("clients", in: 1...1_000_000)))
+            try loss.finish()
+        }
+        lose = losses
+        try section.finish()
+    }
+
+    private static func stage(
+        of section: inout ConfigurationSection
+    ) throws(ConfigurationError) -> Stage {
+        let name = try section.optionalString("stage") ?? Stage.submitMaskedInput.name
+        guard let stage = Stage(name: name) else {
+            let names = Stage.allCases.map(\.name)
+            throw section.error(
+                "stage", "is `\(name)`; it must be one of \(names.joined(separator: ", "))",
+                suggestion: closest(to: name, among: names).map { "did you mean `\($0)`?" })
+        }
+        return stage
+    }
+}

@@ -1,0 +1,133 @@
+import DP
+import GMP
+import Models
+import SecureAgg
+
+/// A federation as its operator wrote it down, checked: what `federation.yaml` says.
+///
+/// Holds choices, not consequences: everything that follows from them (noise, bits, bytes) is computed
+/// by `FederationPlan`.
+public struct FederationConfiguration: Sendable, Equatable {
+    public var name: String
+    public var model: Model
+    public var data: DataSource
+    public var rounds: Rounds
+    public var training: Training
+    public var privacy: Privacy
+    public var aggregation: Aggregation
+    public var simulation: Simulation
+
+    public struct Model: Sendable, Equatable {
+        /// A Hugging Face directory, or nil for the built-in base model.
+        public var baseDirectory: String?
+        public var adapter: LoRAConfiguration
+    }
+
+    public struct DataSource: Sendable, Equatable {
+        public enum Clients: Sendable, Equatable {
+            /// The generated note-taking sites: how many, and how many records each.
+            case builtIn(sites: Int, recordsPerSite: Int)
+            /// One JSONL file per client; a `*` in a file name stands for any run of characters.
+            case files([String])
+        }
+
+        public var clients: Clients
+        /// Held-out JSONL files; empty means the built-in held-out notes, or no evaluation.
+        public var heldOut: [String]
+        public var heldOutCount: Int
+        public var template: PromptTemplate
+        /// Longest record in tokens, at most the model's window.
+        public var tokensMax: Int
+        public var overlong: OverlongPolicy
+    }
+
+    public struct Rounds: Sendable, Equatable {
+        /// Rounds started; one that aborts after masked vectors left is not repeated and stays charged.
+        public var count: Int
+        /// Nothing is opened below this many contributions.
+        public var minSurvivors: Int
+    }
+
+    public enum Algorithm: String, Sendable, CaseIterable {
+        /// Local training; the client's whole update is one contribution [McMahan et al. 2017].
+        case fedAvg = "fedavg"
+        /// One clipped gradient per sampled record and round [Abadi et al. 2016], summed over sites.
+        case dpFedSGD = "dp-fedsgd"
+    }
+
+    public enum ServerOptimizer: String, Sendable, CaseIterable {
+        case sgd
+        case adam
+    }
+
+    /// Which adapter matrices are averaged.
+    public enum AggregationRule: String, Sendable, CaseIterable {
+        /// A stays at its shared random start, B is averaged: exact under averaging [Sun et al. 2024].
+        case ffa
+    }
+
+    public struct Training: Sendable, Equatable {
+        public var algorithm: Algorithm
+        public var rule: AggregationRule
+        /// FedAvg: steps, records per step and learning rate at the client.
+        public var localSteps: Int
+        public var batchSize: Int
+        public var learningRate: Double
+        public var server: Server
+
+        public struct Server: Sendable, Equatable {
+            public var optimizer: ServerOptimizer
+            public var learningRate: Double
+            public var momentum: Double
+            /// Rounds over which the learning rate falls linearly to a tenth; 0 keeps it constant.
+            public var decayRounds: Int
+        }
+    }
+
+    public enum Noise: Sendable, Equatable {
+        /// Solved by the planner for this ε at the configured δ.
+        case forEpsilon(Rational)
+        /// σ/Δ, exact.
+        case multiplier(Rational)
+    }
+
+    public struct Privacy: Sendable, Equatable {
+        public var unit: PrivacyUnit
+        public var noise: Noise
+        /// The filter stops the run above this ε.
+        public var epsilonMax: Rational
+        public var delta: Rational
+        /// c, the L2 bound on one unit's contribution.
+        public var clipNorm: Rational
+        /// q, the chance that a record takes part in a round (record unit).
+        public var samplingRate: Rational
+        /// Clients assumed to pool what they know with the server.
+        public var colluders: Int
+    }
+
+    public enum Profile: String, Sendable, CaseIterable {
+        case maliciousServer = "malicious-server"
+        case semiHonest = "semi-honest"
+    }
+
+    public struct Aggregation: Sendable, Equatable {
+        public var profile: Profile
+        /// Cohorts below 32 only with this flag; the output then says what that means.
+        public var allowTinyCohort: Bool
+        /// Bits per coordinate; nil lets the planner choose.
+        public var modulusBits: Int?
+        /// Largest tolerated fraction of clients lost in a round.
+        public var dropoutFraction: Rational
+    }
+
+    public struct Simulation: Sendable, Equatable {
+        /// Clients lost on purpose.
+        public var lose: [Loss]
+
+        public struct Loss: Sendable, Equatable {
+            public var round: Int
+            public var stage: Stage
+            public var clients: Int
+        }
+    }
+}

@@ -1,0 +1,21 @@
+import Models
+import Sodium
+
+extension LoRAAdapter {
+    /// Names an adapter's exact numbers: the next round's masks are bound to it.
+    public var digest: Digest {
+        var hasher = Hasher256()
+        hasher.updateLengthPrefixed(Array("fedtrain/v1/adapter".utf8))
+        values.withUnsafeBytes { hasher.update($0) }
+        return hasher.finish()
+    }
+
+    /// Names an adapter's shape: rank, scaling, and where each matrix lies.
+    public var layoutDigest: Digest {
+        let entries = layout.entries.map {
+            "\($0.layer) \($0.module.rawValue) \($0.inputs) \($0.outputs) \($0.rank)"
+        }
+        let head = "rank \(configuration.rank) alpha \(configuration.alpha) rslora \(configuration.useRSLoRA)"
+        return Digest.labelled("fedtrain/v1/adapter-layout", ([head] + entries).map { Array($0.utf8) })
+    }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import Models
+
+/// Everything a federation trains and is scored on, loaded and tokenized: counted and checked before
+/// anything is trained.
+public struct FederationData: Sendable {
+    public let sites: [SiteData]
+    /// Nil when nothing is held out.
+    public let heldOut: HeldOutTest?
+    /// What the data is, for ledger and report.
+    public let statement: String
+
+    /// Loads what the configuration names.
+    ///
+    /// - Parameter seed: draws the built-in notes; files do not depend on it.
+    public init(_ configuration: FederationConfiguration, base: BaseModel, seed: UInt64) throws {
+        let data = configuration.data
+        let tokenizer = RecordTokenizer(
+            tokenizer: base.tokenizer, template: data.template,
+            tokensMax: min(data.tokensMax, base.model.configuration.sequenceLengthMax),
+            overlong: data.overlong, endToken: base.endTokens.first)
+        switch data.clients {
+        case .builtIn(let count, let recordsPerSite):
+            let task = NoteTask(seed: seed, siteCount: count)
+            sites = try (0..<count).map { site in
+                let records = task.siteRecords(site: site, count: recordsPerSite).map(Record.init)
+                return try Self.site("site-\(site + 1)", tokenizer.examples(records))
+            }
+            heldOut = Self.exactMatch(task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
+            statement = "generated notes, \(count) sites of \(recordsPerSite) records, seed \(seed)"
+        case .files(let patterns):
+            let files = try Self.expand(patterns)
+            sites = try files.map { file in
+                try Self.site(Self.name(of: file), tokenizer.examples(try RecordFile.read(file)))
+            }
+            let heldOutFiles = try Self.expand(data.heldOut)
+            let examples = try heldOutFiles.flatMap {
+                tokenizer.examples(try RecordFile.read($0)).examples
+            }
+            heldOut = examples.isEmpty ? nil : .loss(examples)
+            statement = "\(files.count) files of records"
+        }
+        guard sites.count >= max(3, configuration.rounds.minSurvivors) else {
+            throw FederationError.tooFewClients(
+                found: sites.count, needed: max(3, configuration.rounds.minSurvivors))
+        }
+    }
+
+    /// A test that generates answers and compares them with the records' outputs.
+    public static func exactMatch(_ records: [Record], _ tokenizer: RecordTokenizer) -> HeldOutTest {
+        var prompts: [[Int32]] = []
+        var references: [String] = []
+        for record in records {
+            guard case .instruction(_, _, let output) = record.content else { continue }
+            prompts.append(tokenizer.promptTokens(record))
+            references.append(output)
+        }
+        return .exactMatch(prompts: prompts, references: references)
+    }
+
+    private static func site(_ name: String, _ records: TokenizedRecords) throws -> SiteData {
+        guard !records.examples.isEmpty else {
+            throw FederationError.noUsableRecords(client: name, summary: records.summary)
+        }
+        return SiteData(name: name, examples: records.examples, summary: records.summary)
+    }
+
+    /// The file's name up to its first dot: `client-07` for `data/client-07.train.jsonl`.
+    private static func name(of file: String) -> String {
+        let last = (file as NSString).lastPathComponent
+        return last.firstIndex(of: ".").map { String(last[..<$0]) } ?? last
+    }
+
+    /// Files that match, in the order of their names; `*` in a file name stands for any run of characters.
+    static func expand(_ patterns: [String]) throws -> [String] {
+        var files: [String] = []
+        for pattern in patterns {
+            guard pattern.contains("*") else {
+                files.append(pattern)
+                continue
+            }
+            let directory = (pattern as NSString).deletingLastPathComponent
+            let names = try? FileManager.default.contentsOfDirectory(
+                atPath: directory.isEmpty ? "." : directory)
+            let wanted = (pattern as NSString).lastPathComponent
+            let matching = (names ?? []).filter { matches($0[...], wanted[...]) }.sorted()
+            guard !matching.isEmpty else { throw FederationError.noFilesMatch(pattern) }
+            files += matching.map { directory.isEmpty ? $0 : "\(directory)/\($0)" }
+        }
+        return files
+    }
+
+    private static func matches(_ name: Substring, _ pattern: Substring) -> Bool {
+        guard let wanted = pattern.first else { return name.isEmpty }
+        if wanted == "*" {
+            return matches(name, pattern.dropFirst())
+                || (!name.isEmpty && matches(name.dropFirst(), pattern))
+        }
+        return name.first == wanted && matches(name.dropFirst(), pattern.dropFirst())
+    }
+}
+
+extension Record {
+    /// A generated record in the shape of any other.
+    public init(_ generated: GeneratedRecord) {
+        self.init(
+            .instruction(
+                instruction: generated.instruction, input: generated.input, output: generated.output),
+            category: generated.category.map { NoteTask.categoryNames[$0] })
+    }
+}

@@ -1,0 +1,40 @@
+import Models
+
+/// What every model of a comparison is scored on; never trained on by anyone.
+public enum HeldOutTest: Sendable {
+    /// Greedy answers to prompts, compared with references byte for byte.
+    case exactMatch(prompts: [[Int32]], references: [String])
+    /// Mean cross-entropy over the predicted tokens, natural logarithm.
+    case loss([TokenizedExample])
+
+    /// A score and on how many records (or tokens, for a loss) it rests.
+    public struct Score: Sendable, Equatable {
+        public let metric: String
+        public let value: Double
+        public let count: Int
+        public let higherIsBetter: Bool
+    }
+
+    /// Longest answer that is generated, in tokens.
+    static let answerTokensMax = 40
+
+    public func score(base: BaseModel, adapter: LoRAAdapter?) throws -> Score {
+        let evaluator = try Evaluator(model: base.model, adapter: adapter)
+        switch self {
+        case .loss(let examples):
+            let result = try evaluator.meanLoss(examples)
+            return Score(metric: "loss", value: result.loss, count: result.tokens, higherIsBetter: false)
+        case .exactMatch(let prompts, let references):
+            // Greedy decoding draws nothing from the generator.
+            var unused = SplitMix64(seed: 0)
+            let answers = try evaluator.generate(
+                prompts: prompts,
+                sampling: Sampling(maxNewTokens: Self.answerTokensMax, stopTokens: Set(base.endTokens)),
+                generator: &unused)
+            let texts = answers.map { base.tokenizer.decode($0, skipSpecialTokens: true) }
+            let score = NoteScore.score(answers: texts, references: references)
+            return Score(
+                metric: "exact match", value: score.accuracy, count: references.count, higherIsBetter: true)
+        }
+    }
+}

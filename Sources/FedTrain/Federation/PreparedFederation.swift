@@ -1,0 +1,63 @@
+import DP
+import GMP
+import Models
+import Sodium
+
+/// A federation ready to be priced or run: base, data and plan, loaded and checked, nothing spent.
+///
+/// `plan` and `simulate` prepare in exactly the same way, which is why their figures agree.
+public struct PreparedFederation: Sendable {
+    public let configuration: FederationConfiguration
+    public let base: BaseModel
+    public let data: FederationData
+    public let plan: RoundPlan
+    public let prior: PriorSpending
+    public let randomness: RunRandomness
+    public let prediction: RunPrediction
+
+    /// - Parameters:
+    ///   - workspace: whose earlier runs share the budget.
+    ///   - randomness: seeded runs replay bit for bit.
+    /// - Throws: `FederationError.budgetSpent` when earlier runs left too little.
+    public init(
+        _ configuration: FederationConfiguration, workspace: Workspace, randomness: RunRandomness
+    ) throws {
+        var configuration = configuration
+        prior = try PriorSpending(of: workspace)
+        if prior.runs > 0 {
+            let budget = configuration.privacy.epsilonMax
+            guard let remaining = prior.remaining(of: budget) else {
+                throw FederationError.budgetSpent(
+                    spent: printed(prior.epsilon), budget: printed(budget))
+            }
+            configuration.privacy.epsilonMax = remaining
+            if case .forEpsilon = configuration.privacy.noise {
+                configuration.privacy.noise = .forEpsilon(remaining)
+            }
+        }
+        base = try BaseModel.load(
+            directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
+        data = try FederationData(configuration, base: base, seed: Self.dataSeed(randomness))
+        let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
+        plan = try RoundPlan(
+            configuration, dimension: layout.count(.bOnly),
+            recordCounts: data.sites.map(\.examples.count), baseDigest: base.digest)
+        self.configuration = configuration
+        self.randomness = randomness
+        prediction = try RunPrediction(plan: plan, base: base, data: data, adapterCount: layout.count)
+    }
+
+    /// Generated data follows the run's seed; a run without one gets the recipe's default notes.
+    private static func dataSeed(_ randomness: RunRandomness) -> UInt64 {
+        if case .seeded(let seed) = randomness { seed } else { 1 }
+    }
+}
+
+/// An exact number to four decimals, for messages.
+func printed(_ value: Rational) -> String {
+    let scaled = (value * Rational(10_000)).ceiling
+    let text = "\(scaled)"
+    let padded = String(repeating: "0", count: max(0, 5 - text.count)) + text
+    let split = padded.index(padded.endIndex, offsetBy: -4)
+    return "\(padded[..<split]).\(padded[split...])"
+}

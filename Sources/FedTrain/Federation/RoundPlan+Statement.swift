@@ -1,0 +1,48 @@
+import DP
+import Foundation
+import GMP
+import Models
+
+extension RoundPlan {
+    /// The plan as the ledger's first record states it: everything the report needs.
+    func statement(
+        run: String, adapter: LoRAAdapter, data: String, randomness: RunRandomness, prior: PriorSpending
+    ) -> PlanStatement {
+        var facts: [String: String] = [
+            LedgerFacts.project: name,
+            LedgerFacts.algorithm: algorithm.rawValue,
+            LedgerFacts.data: data,
+            LedgerFacts.setting: LedgerFacts.oneProcess,
+            LedgerFacts.planDigest: digest.hex,
+            LedgerFacts.denominator: "\(denominator)",
+            LedgerFacts.wrapArgument: aggregation.wrap.argument.rawValue,
+            LedgerFacts.tinyCohort: "\(allowTinyCohort)",
+            LedgerFacts.threshold: "\(topology.threshold)",
+            LedgerFacts.neighbours: "\(topology.neighbours)",
+            "randomness": randomness.statement,
+        ]
+        if prior.runs > 0 { facts[LedgerFacts.spentBefore] = "\(prior.epsilon)" }
+        return PlanStatement(
+            run: run, role: .server, event: event, roundsPlanned: rounds, budgetEpsilon: epsilonMax,
+            delta: delta, accountant: accountantKind, clients: clients, minSurvivors: minSurvivors,
+            colluders: colluders, profile: profile.name,
+            samplingRate: samplingRate < 1 ? samplingRate : nil,
+            mechanism: "distributed-discrete-gaussian", clipNormMax: aggregation.encoding.clipNorm,
+            scale: aggregation.encoding.scale,
+            roundingBeta: Self.roundingBeta(exponent: aggregation.encoding.roundingExponent),
+            dimension: aggregation.length, modulusBits: aggregation.modulusBits,
+            wrapProbability: wrapProbability, baseModel: baseDigest, adapterLayout: adapter.layoutDigest,
+            codeVersion: FedTrainVersion.text, facts: facts)
+    }
+
+    /// 2 to the proven exponent, rounded up to a whole power of two.
+    public var wrapProbability: Rational {
+        let bits = Int(min(1000, max(0, (-aggregation.wrap.failureLog2).rounded(.down))))
+        return Rational(1, .powerOfTwo(bits))
+    }
+
+    /// β = e^−exponent, rounded up to six digits: the acceptance it promises is then no smaller.
+    private static func roundingBeta(exponent: Rational) -> Rational {
+        Rational(BigInteger(Int((exp(-exponent.asDouble) * 1e6).rounded(.up))), 1_000_000)
+    }
+}

@@ -1,0 +1,226 @@
+import DP
+import GMP
+import Models
+import SecureAgg
+import Sodium
+
+/// Every number that two pillars must share, set once: survivor floor, colluders, vector length,
+/// modulus, rotation seeds. It hands each pillar its own parameters and nothing else.
+///
+/// The digest of a plan, with round and incoming adapter, is the opaque context that every key, mask
+/// and signature of the round is bound to: clients that hold another plan hold other masks.
+public struct RoundPlan: Sendable {
+    public let name: String
+    public let unit: PrivacyUnit
+    public let algorithm: FederationConfiguration.Algorithm
+    /// n, the clients invited to every round.
+    public let clients: Int
+    public let rounds: Int
+    /// t: no sum over fewer contributions is opened. The survivor floor of SecureAgg and of DP.
+    public let minSurvivors: Int
+    /// κ, of whom the privacy claim assumes that their noise is known.
+    public let colluders: Int
+    public let delta: Rational
+    public let epsilonMax: Rational
+    /// q; 1 for the client unit.
+    public let samplingRate: Rational
+    /// The public number that sums are divided by: expected records, or clients.
+    public let denominator: Double
+    public let adapter: LoRAConfiguration
+    public let part: TrainablePart
+    public let profile: SecurityProfile
+    public let allowTinyCohort: Bool
+    public let dropoutFraction: Rational
+    public let baseDigest: Digest
+    /// Encoding, noise and modulus.
+    public let aggregation: AggregationPlan
+
+    /// Neighbours and threshold of the full cohort.
+    public let topology: Topology
+    /// What one round does to one unit; the ledger charges it whoever survives.
+    public let event: PrivacyEvent
+    public let digest: Digest
+
+    /// Solves the plan for a configuration.
+    ///
+    /// - Parameters:
+    ///   - dimension: trainable parameters.
+    ///   - recordCounts: records of each client; taken as public.
+    /// - Throws: `PlanError`, `AccountingError` or `ParameterError` for terms that cannot be met together.
+    public init(
+        _ configuration: FederationConfiguration, dimension: Int, recordCounts: [Int], baseDigest: Digest
+    ) throws {
+        let privacy = configuration.privacy
+        let unit = privacy.unit
+        let clients = recordCounts.count
+        let rate = unit == .record ? privacy.samplingRate : 1
+        let unitsPerClient =
+            unit == .client
+            ? 1
+            : AggregationPlan.sampleSizeMax(
+                records: recordCounts.max() ?? 0, rate: rate.asDouble, failureBits: 40)
+
+        func solve(_ noiseMultiplier: Rational) throws -> (AggregationPlan, PrivacyEvent) {
+            var request = AggregationPlan.Request(
+                dimension: dimension, clipNorm: privacy.clipNorm, noiseMultiplier: noiseMultiplier,
+                clients: clients, minSurvivors: configuration.rounds.minSurvivors,
+                colluders: privacy.colluders)
+            request.unitsPerClientMax = max(1, unitsPerClient)
+            request.modulusBitsMax = configuration.aggregation.modulusBits ?? 32
+            let plan = try AggregationPlan.solve(request)
+            return (plan, try Self.event(of: plan, unit: unit, rate: rate))
+        }
+        let multiplier: Rational
+        switch privacy.noise {
+        case .multiplier(let chosen): multiplier = chosen
+        case .forEpsilon(let epsilon):
+            multiplier = try Self.noiseMultiplier(
+                epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count, unit: unit,
+                solve: { try solve($0).1 })
+        }
+        (aggregation, event) = try solve(multiplier)
+
+        name = configuration.name
+        self.unit = unit
+        algorithm = configuration.training.algorithm
+        self.clients = clients
+        rounds = configuration.rounds.count
+        minSurvivors = configuration.rounds.minSurvivors
+        colluders = privacy.colluders
+        delta = privacy.delta
+        epsilonMax = privacy.epsilonMax
+        samplingRate = rate
+        denominator =
+            unit == .client
+            ? Double(clients) : max(1, rate.asDouble * Double(recordCounts.reduce(0, +)))
+        adapter = configuration.model.adapter
+        part = .bOnly
+        profile = configuration.aggregation.profile == .maliciousServer ? .maliciousServer : .semiHonest
+        allowTinyCohort = configuration.aggregation.allowTinyCohort
+        dropoutFraction = configuration.aggregation.dropoutFraction
+        self.baseDigest = baseDigest
+        digest = Self.digest(
+            configuration, aggregation: aggregation, clients: clients, baseDigest: baseDigest)
+        // The cohort's terms are checked here, before anything is trained.
+        topology = try AggregationParameters(
+            task: name, round: 1, context: digest, vectorLength: aggregation.length,
+            modulusBits: aggregation.modulusBits, cohort: clients...clients,
+            minSurvivors: minSurvivors, profile: profile,
+            colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
+            allowTinyCohort: allowTinyCohort
+        ).topology(cohortSize: clients)
+    }
+
+    // MARK: What each pillar gets
+
+    /// SecureAgg's parameters for one round.
+    public func secureAggregation(
+        round: Int, incoming adapter: Digest
+    ) throws(ParameterError) -> AggregationParameters {
+        try AggregationParameters(
+            task: name, round: UInt64(round), context: context(round: round, incoming: adapter),
+            vectorLength: aggregation.length, modulusBits: aggregation.modulusBits,
+            cohort: clients...clients, minSurvivors: minSurvivors, profile: profile,
+            colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
+            allowTinyCohort: allowTinyCohort)
+    }
+
+    /// The public rotation of one round: fresh signs, the same for every party that holds the same plan
+    /// and adapter.
+    public func rotation(round: Int, incoming adapter: Digest) -> Rotation {
+        let seed = Digest.labelled(
+            "fedtrain/v1/rotation", [context(round: round, incoming: adapter).bytes])
+        return Rotation(dimension: aggregation.encoding.dimension, seed: seed.bytes)
+    }
+
+    /// What binds a round's keys, masks and signatures to this plan, this round and this adapter.
+    public func context(round: Int, incoming adapter: Digest) -> Digest {
+        Digest.labelled(
+            "fedtrain/v1/round", [digest.bytes, littleEndianBytes(UInt64(round)), adapter.bytes])
+    }
+
+    // MARK: The price
+
+    /// The accountant whose published upper bound the budget is enforced with.
+    public var accountant: any Accountant { accountantKind.accountant }
+
+    public var accountantKind: AccountantKind { Self.accountant(for: event.unit) }
+
+    /// ε after `rounds` charged rounds, on top of what was spent before.
+    public func epsilon(rounds: Int, after carried: EventTally? = nil) throws(AccountingError) -> Double {
+        let before = carried ?? EventTally(unit: event.unit, adjacency: event.adjacency)
+        return try accountant.epsilon(of: before.adding(event, count: rounds), delta: delta.asDouble).upper
+    }
+
+    static func accountant(for unit: PrivacyUnit) -> AccountantKind {
+        unit == .client ? .zcdp : .rdp
+    }
+
+    private static func event(
+        of plan: AggregationPlan, unit: PrivacyUnit, rate: Rational
+    ) throws(AccountingError) -> PrivacyEvent {
+        let sum = PrivacyEvent.Kind.discreteGaussianSum(
+            delta2Squared: BigInteger(plan.sensitivitySquared),
+            sigmaLocalSquared: plan.noise.localVariance, honestShares: plan.noise.honestShares,
+            dimension: plan.length)
+        return try PrivacyEvent(
+            unit: unit, adjacency: .zeroOut, kind: rate < 1 ? .poissonSampled(rate: rate, sum) : sum)
+    }
+
+    /// The noise multiplier whose solved plan stays within ε: calibration runs on the integer plan
+    /// itself, so what is promised is what is charged.
+    private static func noiseMultiplier(
+        epsilon: Double, delta: Double, rounds: Int, unit: PrivacyUnit,
+        solve: (Rational) throws -> PrivacyEvent
+    ) throws -> Rational {
+        let accountant = accountant(for: unit).accountant
+        func cost(_ multiplier: Rational) throws -> Double {
+            try accountant.epsilon(of: EventTally(try solve(multiplier), count: rounds), delta: delta).upper
+        }
+        // Bisection over multiples of 1/grid: fine enough for 1e-4 of a typical ε, and short to print.
+        let grid = 65_536
+        var low = 0
+        var high = grid / 8
+        while try cost(Rational(BigInteger(high), BigInteger(grid))) > epsilon {
+            low = high
+            high *= 2
+            guard high <= 1 << 40 else {
+                throw AccountingError.targetUnreachable("no noise brings \(rounds) rounds below ε = \(epsilon)")
+            }
+        }
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if try cost(Rational(BigInteger(middle), BigInteger(grid))) > epsilon {
+                low = middle
+            } else {
+                high = middle
+            }
+        }
+        return Rational(BigInteger(high), BigInteger(grid))
+    }
+
+    /// A digest over everything above that a client must agree with.
+    private static func digest(
+        _ configuration: FederationConfiguration, aggregation: AggregationPlan, clients: Int,
+        baseDigest: Digest
+    ) -> Digest {
+        let adapter = configuration.model.adapter
+        let server = configuration.training.server
+        let terms: [String] = [
+            configuration.name, configuration.privacy.unit.rawValue,
+            configuration.training.algorithm.rawValue, configuration.training.rule.rawValue,
+            "\(clients)", "\(configuration.rounds.count)", "\(configuration.rounds.minSurvivors)",
+            "\(configuration.privacy.colluders)", "\(configuration.privacy.samplingRate)",
+            "\(configuration.privacy.delta)", "\(adapter.rank)", "\(adapter.alpha)",
+            "\(adapter.useRSLoRA)", adapter.targetModules.map(\.rawValue).joined(separator: ","),
+            "\(configuration.training.localSteps)", "\(configuration.training.batchSize)",
+            "\(configuration.training.learningRate)", server.optimizer.rawValue,
+            "\(server.learningRate)", "\(server.momentum)", "\(server.decayRounds)",
+            "\(aggregation.encoding.dimension)", "\(aggregation.encoding.clipNorm)",
+            "\(aggregation.encoding.clipSteps)", "\(aggregation.sensitivitySquared)",
+            "\(aggregation.noise.localVariance)", "\(aggregation.modulusBits)",
+        ]
+        return Digest.labelled(
+            "fedtrain/v1/plan", terms.map { Array($0.utf8) } + [baseDigest.bytes])
+    }
+}

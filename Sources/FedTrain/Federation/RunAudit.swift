@@ -1,0 +1,77 @@
+import DP
+import Foundation
+import Sodium
+
+/// Checks every file of a run that makes a claim: ledger and its acknowledgement, report, plot,
+/// signature, adapter.
+public struct RunAudit {
+    /// What does not verify, in words; empty when everything does.
+    public private(set) var findings: [String] = []
+    /// The report as the ledger gives it; nil when the ledger itself does not verify.
+    public private(set) var report: PrivacyReport?
+    public private(set) var key: VerifyingKey?
+
+    public init(_ run: RunDirectory, expecting expected: VerifyingKey? = nil) throws {
+        guard let ledgerBytes = Self.read(run.ledger) else { throw FederationError.notARun(run.path) }
+        let ledger: Ledger
+        do {
+            ledger = try Ledger.verify(ledgerBytes, expecting: expected)
+            report = try PrivacyReport(ledger)
+        } catch {
+            findings.append("ledger: \(error)")
+            return
+        }
+        key = ledger.key
+        for finding in ReportAudit.verify(
+            ledger: ledgerBytes, json: Self.read(run.reportJSON) ?? [],
+            html: Self.read(run.reportHTML) ?? [], signature: Self.read(run.reportSignature) ?? [],
+            expecting: expected)
+        {
+            findings.append("\(finding)")
+        }
+        compare(run.reportPlot, with: report?.epsilonPlotSVG() ?? [], "plot")
+        let acknowledgement = "{\"head\":\"\(ledger.head.hex)\",\"length\":\"\(ledgerBytes.count)\"}"
+        compare(run.ledger + ".ack", with: Array(acknowledgement.utf8), "ledger acknowledgement")
+        checkAdapter(run, ledger)
+    }
+
+    /// The adapter's files must be those whose digest the ledger recorded before it was closed.
+    private mutating func checkAdapter(_ run: RunDirectory, _ ledger: Ledger) {
+        let notes = ledger.records.filter { $0.kind == .note }.map(\.payload)
+        guard let note = notes.last(where: { $0[AdapterNote.digestField] != nil }) else {
+            if ledger.isClosed { findings.append("adapter: the ledger does not name its digest") }
+            return
+        }
+        let found = try? AdapterNote.digest(of: run)
+        if found?.hex != note[AdapterNote.digestField] {
+            findings.append("adapter: its files are not those that the ledger names")
+        }
+    }
+
+    private mutating func compare(_ path: String, with expected: [UInt8], _ name: String) {
+        guard let found = Self.read(path) else {
+            findings.append("\(name): the file is missing")
+            return
+        }
+        if found != expected { findings.append("\(name): differs from what the ledger gives") }
+    }
+
+    private static func read(_ path: String) -> [UInt8]? {
+        FileManager.default.contents(atPath: path).map { Array($0) }
+    }
+}
+
+/// The ledger's note about the adapter that a run ends with.
+enum AdapterNote {
+    static let digestField = "adapterFiles"
+
+    static func payload(of run: RunDirectory) throws -> [String: String] {
+        ["what": "final adapter written", digestField: try digest(of: run).hex]
+    }
+
+    /// One digest over both files of the adapter directory.
+    static func digest(of run: RunDirectory) throws -> Digest {
+        try BaseModel.digest(
+            of: ["adapter_config.json", "adapter_model.safetensors"], in: run.adapter)
+    }
+}

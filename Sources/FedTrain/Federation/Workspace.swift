@@ -1,0 +1,70 @@
+import Foundation
+import Models
+
+/// The directory of a federation: `federation.yaml`, `keys/`, and one directory per run.
+///
+/// All runs of a workspace train on the same people, so they share one privacy budget; another
+/// population gets a workspace of its own. Files are written whole: temporary name, sync, rename.
+public struct Workspace: Sendable {
+    public let root: String
+
+    public init(root: String) {
+        self.root = root.isEmpty ? "." : root
+    }
+
+    /// The workspace that a `federation.yaml` lies in.
+    public init(configurationFile path: String) {
+        self.init(root: (path as NSString).deletingLastPathComponent)
+    }
+
+    public var keysDirectory: String { "\(root)/keys" }
+    public var runsDirectory: String { "\(root)/runs" }
+
+    /// The runs so far, oldest first.
+    public func runs() -> [RunDirectory] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: runsDirectory)) ?? []
+        return names.filter { $0.count == 4 && Int($0) != nil }.sorted()
+            .map { RunDirectory(path: "\(runsDirectory)/\($0)") }
+    }
+
+    /// Creates the directory of the next run.
+    public func makeRun() throws -> RunDirectory {
+        let number = (runs().last.flatMap { Int($0.name) } ?? 0) + 1
+        let digits = String(number)
+        let name = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+        let run = RunDirectory(path: "\(runsDirectory)/\(name)")
+        try AtomicFile.makeDirectory(run.path)
+        return run
+    }
+}
+
+/// What one run leaves behind.
+public struct RunDirectory: Sendable, Equatable {
+    public let path: String
+
+    public init(path: String) {
+        self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    }
+
+    public var name: String { (path as NSString).lastPathComponent }
+
+    public var ledger: String { "\(path)/ledger.jsonl" }
+    public var events: String { "\(path)/events.jsonl" }
+    /// The configuration as it was used, with every override applied.
+    public var configuration: String { "\(path)/configuration.json" }
+    /// The trained adapter in `peft` layout.
+    public var adapter: String { "\(path)/adapter" }
+    public var clients: String { "\(path)/clients" }
+    public var reports: String { "\(path)/reports" }
+    public var reportJSON: String { "\(reports)/privacy-report.json" }
+    public var reportHTML: String { "\(reports)/privacy-report.html" }
+    public var reportSignature: String { "\(reports)/privacy-report.sig" }
+    public var reportPlot: String { "\(reports)/epsilon.svg" }
+    /// The workspace that the run belongs to.
+    public var workspace: Workspace {
+        Workspace(root: ((path as NSString).deletingLastPathComponent as NSString).deletingLastPathComponent)
+    }
+
+    /// A client's own ledger.
+    public func clientLedger(_ client: String) -> String { "\(clients)/\(client).ledger.jsonl" }
+}

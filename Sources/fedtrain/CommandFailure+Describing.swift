@@ -1,0 +1,112 @@
+import DP
+import FedTrain
+import Foundation
+import Models
+import SecureAgg
+
+extension CommandFailure {
+    /// Every error that can reach the command line, with its exit code.
+    init(describing error: any Error) {
+        switch error {
+        case let failure as CommandFailure:
+            self = failure
+        case let error as CheckpointError:
+            self.init(checkpoint: error)
+        case let error as RecordFileError:
+            self.init(
+                error.isMissing ? .missingInput : .badInput, error.reason,
+                at: error.file + (error.line.map { ":\($0)" } ?? ""),
+                privacy: "nothing was trained or spent", hint: error.hint)
+        case let error as ConfigurationError:
+            self.init(.configuration, error.message, hint: error.suggestion)
+        case let error as EngineError:
+            self.init(.badInput, "\(error)", privacy: "nothing left this process")
+        case let error as PlanError:
+            self.init(
+                .configuration, "\(error)", privacy: "nothing was trained or spent",
+                hint: "change the named value in federation.yaml, then: fedtrain plan")
+        case let error as ParameterError:
+            self.init(
+                .configuration, "\(error)", privacy: "nothing was trained or spent",
+                hint: "change rounds or secagg in federation.yaml, then: fedtrain plan")
+        case let error as AccountingError:
+            self.init(.configuration, "\(error)", privacy: "nothing was trained or spent")
+        case let error as LedgerError:
+            self.init(ledger: error)
+        case let error as AggregationFault:
+            self.init(
+                .peer, "\(error)", at: "stage \(error.stage.name)", privacy: "no sum was opened")
+        case let error as FederationError:
+            self.init(federation: error)
+        default:
+            self.init(
+                .internalError, "unexpected: \(error)",
+                hint: "please report this with the command you ran")
+        }
+    }
+
+    private init(checkpoint error: CheckpointError) {
+        let status: ExitStatus =
+            switch error.kind {
+            case .missingFile: .missingInput
+            case .unreadable, .malformed, .unsupported, .mismatch: .badInput
+            case .cannotWrite: .inputOutput
+            }
+        self.init(
+            status, error.reason, at: error.file, privacy: "nothing was trained or spent",
+            hint: error.hint.isEmpty ? nil : error.hint)
+        if error.kind == .cannotWrite {
+            privacy = "the file that was there before, if any, is unchanged"
+        }
+    }
+
+    private init(ledger error: LedgerError) {
+        switch error {
+        case .malformedLine, .badSignature, .brokenChain, .wrongKey, .wrongHead, .ruleBroken, .empty,
+            .tornTail, .truncated, .acknowledgementUnreadable:
+            self.init(
+                .verification, "\(error)",
+                privacy: "what was spent is not known for certain until the ledger verifies",
+                hint: "restore the ledger from a copy; then: fedtrain audit RUN")
+        case .budgetExceeded, .participationLimit, .participationGap:
+            self.init(
+                .budget, "\(error)", privacy: "nothing more was spent",
+                hint: "see what is spent: fedtrain report RUN")
+        case .refused, .accounting, .alreadyExists, .inUse, .writerStopped:
+            self.init(.state, "\(error)", privacy: "nothing was spent by this command")
+        case .storage:
+            self.init(
+                .inputOutput, "\(error)", privacy: "no round ran without a durable ledger entry",
+                hint: "free some space, then run the same command again")
+        }
+    }
+
+    private init(federation error: FederationError) {
+        switch error {
+        case .budgetSpent(let spent, let budget):
+            self.init(
+                .budget,
+                "earlier runs of this workspace spent ε = \(spent) of its budget ε = \(budget)",
+                privacy: "nothing more was spent",
+                hint: "raise privacy.epsilon, or use a new workspace for other people's data")
+        case .tooFewClients(let found, let needed):
+            self.init(
+                .configuration, "there are \(found) clients with usable records, but at least \(needed) are needed",
+                privacy: "nothing was trained or spent",
+                hint: "lower rounds.minSurvivors (not below 3) or add clients")
+        case .noFilesMatch(let pattern):
+            self.init(
+                .missingInput, "no file matches", at: pattern, privacy: "nothing was trained or spent",
+                hint: "check data.clients and data.heldOut in federation.yaml")
+        case .noUsableRecords(let client, let summary):
+            self.init(
+                .badInput, "none of its records can be trained on: \(summary)", at: client,
+                privacy: "nothing was trained or spent",
+                hint: "raise data.tokensMax, or set data.overlong to truncate")
+        case .notARun(let path):
+            self.init(
+                .missingInput, "this is no run directory: it has no ledger.jsonl", at: path,
+                hint: "give the directory of a run, such as runs/0001")
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Foundation
+
+/// The root of the command line.
+struct Fedtrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fedtrain",
+        abstract: "Fine-tune a language model together without showing anyone your data.",
+        discussion: """
+            Clients fine-tune a small adapter, add differentially private noise and mask their update; \
+            the server recovers only the sum. Start with `fedtrain demo`.
+            """,
+        version: Version.text,
+        subcommands: [
+            DemoCommand.self, InitCommand.self, PlanCommand.self, SimulateCommand.self,
+            ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
+            EvaluateCommand.self, GenerateCommand.self, TokenizeCommand.self, PretrainCommand.self,
+        ])
+}
+
+/// A command that either returns its result or throws; printing and exit codes are done in one place.
+protocol ResultCommand: ParsableCommand {
+    associatedtype Payload: Encodable
+
+    var global: GlobalOptions { get }
+
+    /// Does the work. Talks through `console`, returns what `--json` prints.
+    func execute(_ console: Console) throws -> Payload
+
+    /// The same result for people.
+    func describe(_ payload: Payload) -> String
+
+    /// A result that is worth printing and is a failure all the same.
+    func failure(in payload: Payload) -> CommandFailure?
+}
+
+extension ResultCommand {
+    func failure(in payload: Payload) -> CommandFailure? { nil }
+
+    func run() throws {
+        let console = Console(global)
+        let payload: Payload
+        do {
+            payload = try execute(console)
+        } catch {
+            throw ReportedFailure(failure: CommandFailure(describing: error), command: commandName)
+        }
+        let failure = failure(in: payload)
+        if console.json {
+            let envelope = Envelope(
+                ok: failure == nil, command: commandName, data: payload, error: failure.map(ErrorPayload.init))
+            console.output(try encodeJSON(envelope))
+        } else {
+            console.output(describe(payload))
+        }
+        if let failure {
+            throw ReportedFailure(failure: failure, command: commandName, isPrinted: true)
+        }
+    }
+
+    private var commandName: String { Self.configuration.commandName ?? "fedtrain" }
+}
+
+/// A failure on its way to `main`, with the command it happened in.
+struct ReportedFailure: Error {
+    let failure: CommandFailure
+    let command: String
+    /// The JSON envelope is out already.
+    var isPrinted = false
+}
+
+@main
+enum Main {
+    static func main() {
+        // A reader that goes away must not kill the run in the middle of a write to its workspace.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try Fedtrain.parseAsRoot()
+            try command.run()
+        } catch let reported as ReportedFailure {
+            finish(reported.failure, command: reported.command, envelope: !reported.isPrinted)
+        } catch {
+            let status = Fedtrain.exitCode(for: error)
+            guard status != .success, wantsJSON else { Fedtrain.exit(withError: error) }
+            finish(
+                CommandFailure(
+                    .usage, Fedtrain.message(for: error),
+                    hint: "fedtrain \(CommandLine.arguments.dropFirst().first ?? "") --help"),
+                command: CommandLine.arguments.dropFirst().first ?? "fedtrain")
+        }
+    }
+
+    private static var wantsJSON: Bool { CommandLine.arguments.contains("--json") }
+
+    private static func finish(
+        _ failure: CommandFailure, command: String, envelope: Bool = true
+    ) -> Never {
+        if wantsJSON, envelope {
+            let envelope = Envelope<EmptyPayload>(
+                ok: false, command: command, error: ErrorPayload(failure))
+            print((try? encodeJSON(envelope)) ?? "{\"ok\":false}")
+        }
+        FileHandle.standardError.write(Data("fedtrain: \(failure.text)\n".utf8))
+        Foundation.exit(failure.status.rawValue)
+    }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import FedTrain
+import Models
+
+/// Which model a command works on.
+struct ModelOptions: ParsableArguments {
+    @Option(help: "Hugging Face directory of the base model; the built-in one when not given.")
+    var base: String?
+
+    @Option(help: "Adapter directory in `peft` layout.")
+    var adapter: String?
+
+    func loadBase(_ console: Console) throws -> BaseModel {
+        let directory = try base ?? BuiltInModel.directory()
+        console.detail("loading \(directory)")
+        return try BaseModel.load(directory: directory)
+    }
+
+    func loadAdapter(for base: BaseModel) throws -> LoRAAdapter? {
+        try adapter.map { try PeftAdapter.read($0, base: base.model.configuration) }
+    }
+}
+
+extension PromptTemplate: ExpressibleByArgument {}

@@ -1,0 +1,6 @@
+import FedTrain
+
+/// What `fedtrain --version` says.
+enum Version {
+    static let text = "fedtrain \(FedTrainVersion.text)"
+}
