@@ -46,6 +46,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
+
+        .testTarget(name: "SodiumTests", dependencies: ["Sodium"]),
+        .testTarget(name: "GMPTests", dependencies: ["GMP"]),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
+        .testTarget(name: "SecureAggTests", dependencies: ["SecureAgg", "Sodium", "GMP"]),
+        .testTarget(name: "DPTests", dependencies: ["DP", "Sodium", "GMP"]),
+        .testTarget(name: "ModelsTests", dependencies: ["Models", "Kernels"]),
+        .testTarget(
+            name: "FedTrainTests",
+            dependencies: ["FedTrain", "SecureAgg", "DP", "Models", "Sodium", "GMP"]),
+        // The command line as a person uses it: the built executable, its output and exit codes.
+        .testTarget(name: "CommandTests", dependencies: ["fedtrain"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -74,6 +74,28 @@ package final class Arena {
         return target
     }
 
+    /// Copies of chosen rows, one below the other, valid until `reset`.
+    package func gather(
+        _ rows: [Int], of matrix: UnsafePointer<Float>, width: Int
+    ) -> UnsafeMutablePointer<Float> {
+        let target = floats(rows.count * width)
+        for (index, row) in rows.enumerated() {
+            (target + index * width).update(from: matrix + row * width, count: width)
+        }
+        return target
+    }
+
+    /// Rows × `width` zeros with some rows set: `gather` the other way round, valid until `reset`.
+    package func scatter(
+        _ source: UnsafePointer<Float>, to chosen: [Int], rows: Int, width: Int
+    ) -> UnsafeMutablePointer<Float> {
+        let target = zeros(rows * width)
+        for (index, row) in chosen.enumerated() {
+            (target + row * width).update(from: source + index * width, count: width)
+        }
+        return target
+    }
+
     private func words(_ count: Int) -> UnsafeMutableRawPointer {
         let count = (max(count, 1) + 15) & ~15
         while block < blocks.count, used + count > blocks[block].words {

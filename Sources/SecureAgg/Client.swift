@@ -65,6 +65,7 @@ public final class ClientSession {
     private let policy: ClientPolicy
     private let journal: any ClientJournal
     private let threads: Int
+    private let cohortCache: CohortCache?
     private var state = State.idle
     /// The stage whose message is expected next, or at which the session ended.
     public private(set) var stage = Stage.advertiseKeys
@@ -73,9 +74,18 @@ public final class ClientSession {
     ///   - server: the server's pinned signing key.
     ///   - roster: the verified roster; nil only makes sense for semi-honest rounds.
     ///   - threads: how many threads mask expansion may use; the result does not depend on it.
-    public init(
+    public convenience init(
         identity: ClientIdentity, server: VerifyingKey, roster: Roster?, policy: ClientPolicy,
         journal: any ClientJournal, threads: Int = 1
+    ) {
+        self.init(
+            identity: identity, server: server, roster: roster, policy: policy, journal: journal,
+            threads: threads, cohortCache: nil)
+    }
+
+    init(
+        identity: ClientIdentity, server: VerifyingKey, roster: Roster?, policy: ClientPolicy,
+        journal: any ClientJournal, threads: Int, cohortCache: CohortCache?
     ) {
         self.identity = identity
         self.server = server
@@ -83,6 +93,7 @@ public final class ClientSession {
         self.policy = policy
         self.journal = journal
         self.threads = max(1, threads)
+        self.cohortCache = cohortCache
     }
 
     /// Stage 0: checks the signed manifest and announces two fresh keys.
@@ -94,7 +105,7 @@ public final class ClientSession {
         guard case .idle = take() else { throw outOfOrder(.advertiseKeys) }
         let step = try AdvertisedClient.enter(
             manifest, identity: identity, server: server, roster: roster, policy: policy,
-            journal: journal, threads: threads, now: now, random: &random)
+            journal: journal, threads: threads, cohortCache: cohortCache, now: now, random: &random)
         let message = step.message
         state = .advertised(step.next)
         stage = .shareKeys

@@ -127,10 +127,12 @@ extension AggregationFault.Check {
         case .tooLarge: "the message is longer than this stage allows"
         case .unexpectedKind: "the message is of a kind that this stage does not take"
         case .wrongStage: "the message belongs to another stage"
-        case .wrongSession: "the message belongs to another session: its sender saw another manifest or cohort"
+        case .wrongSession:
+            "the message belongs to another session: its sender saw another manifest or cohort"
         case .unsupportedVersion: "the protocol version is not one that this build speaks"
         case .badSignature: "the signature does not belong to these bytes and this sender"
-        case .conflictingRepeat: "the peer already sent a different message for this stage; the first one stands"
+        case .conflictingRepeat:
+            "the peer already sent a different message for this stage; the first one stands"
         case .unknownPeer: "the sender is not part of this session"
         case .identityMismatch: "the roster does not list this identity key for this client"
         case .rosterMismatch: "the round uses another roster than the one held here"
@@ -147,7 +149,8 @@ extension AggregationFault.Check {
         case .journal: "the journal could not make the step durable, so nothing was sent"
         case .lowOrderKey: "a peer announced a key of low order"
         case .shareCount: "the message carries another number of shares than it must"
-        case .shareRejected: "a sealed share does not open: it was altered, or sealed for another edge or session"
+        case .shareRejected:
+            "a sealed share does not open: it was altered, or sealed for another edge or session"
         case .tooFewNeighbours: "fewer neighbours are left than the threshold needs"
         case .vectorLength: "the vector does not have the announced length"
         case .vectorDigest: "a chunk does not match the digest its sender signed"

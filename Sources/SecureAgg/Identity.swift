@@ -117,7 +117,8 @@ public enum RosterError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .malformed: "the roster's bytes are damaged or not a roster; fetch it again from the authority"
-        case .badSignature: "the roster is not signed by the expected authority; check the pinned authority key"
+        case .badSignature:
+            "the roster is not signed by the expected authority; check the pinned authority key"
         case .notDistinct(let id): "\(id) is listed twice in the roster"
         case .keyUsedTwice: "two clients of the roster have the same identity key"
         }

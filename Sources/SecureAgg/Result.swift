@@ -47,7 +47,8 @@ public struct VerifiedResult: Sendable {
     public let transcriptRoot: Digest
     private let bitmap: BitSet
 
-    init(session: Digest, survivors: [ClientID], resultDigest: Digest, transcriptRoot: Digest, bitmap: BitSet) {
+    init(session: Digest, survivors: [ClientID], resultDigest: Digest, transcriptRoot: Digest, bitmap: BitSet)
+    {
         self.session = session
         self.survivors = survivors
         self.resultDigest = resultDigest

@@ -128,7 +128,7 @@ public final class ServerSession {
         let message: Message
         do {
             message = try Message(
-                decoding: bytes, limit: Limits.clientMessage(context.parameters, stage, topology))
+                decoding: bytes, limit: Limits.clientMessage(context.parameters, topology))
         } catch {
             throw error.fault(at: stage, scope: .peer(sender))
         }

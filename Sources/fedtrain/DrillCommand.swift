@@ -2,6 +2,7 @@ import ArgumentParser
 import FedTrain
 import Foundation
 import GMP
+import Models
 import SecureAgg
 
 /// `fedtrain drill`: test aggregation that survives dropouts, without any model.
@@ -33,8 +34,18 @@ struct DrillCommand: ResultCommand {
     @Option(help: "γ, the share of clients that may collude with the server.")
     var colluders: String = "1/10"
 
-    @Option(help: "δ, the share of clients that may vanish and the round still completes.")
-    var dropouts: String = "1/3"
+    @Option(help: "δ, the share of clients that may vanish and the round still completes; from --drop when not given.")
+    var dropouts: String?
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Something that goes wrong on purpose (repeatable): late-masked-input, equivocate-survivors, swap-key, replay, flip, lie-share, kill-server@STAGE.",
+            valueName: "name"))
+    var faults: [String] = []
+
+    @Option(help: "Write the published transcript of a released round to this file.")
+    var transcript: String?
 
     @Option(help: "Fewest contributions an opened sum may have; 16 beyond the colluders when not given.")
     var minSurvivors: Int?
@@ -64,6 +75,10 @@ struct DrillCommand: ResultCommand {
         let threshold: Int
         let modulusBits: Int
         let profile: String
+        let faults: [String]
+        /// Messages that the server refused, and why clients left that were not lost on purpose.
+        let refusals: [String]
+        let departures: [String]
         let seed: UInt64
     }
 
@@ -71,6 +86,7 @@ struct DrillCommand: ResultCommand {
         guard clients >= 3 else { throw ValidationError("--clients must be at least 3") }
         guard dimension >= 1 else { throw ValidationError("--dimension must be at least 1") }
         _ = try schedule()
+        _ = try namedFaults()
     }
 
     func execute(_ console: Console) throws -> Payload {
@@ -79,10 +95,14 @@ struct DrillCommand: ResultCommand {
             clients: clients, dimension: dimension, modulusBits: bits, drops: try schedule(), seed: seed,
             profile: semiHonest ? .semiHonest : .maliciousServer,
             colluderFraction: try fraction(colluders, "--colluders"),
-            dropoutFraction: try fraction(dropouts, "--dropouts"), minSurvivors: minSurvivors,
-            threads: ProcessInfo.processInfo.activeProcessorCount)
+            dropoutFraction: try dropouts.map { try fraction($0, "--dropouts") },
+            minSurvivors: minSurvivors, threads: ProcessInfo.processInfo.activeProcessorCount,
+            faults: try namedFaults())
         console.step("drill: \(clients) clients, \(dimension) coordinates, seed \(seed)")
         let report = try drill.run(clock: { UInt64(monotonicSeconds() * 1e9) })
+        if let transcript, let sum = report.sum {
+            try AtomicFile.write(sum.transcript.bytes, to: transcript)
+        }
         return payload(report, seed: seed)
     }
 
@@ -114,11 +134,13 @@ struct DrillCommand: ResultCommand {
             payload.outcome == "released"
             ? "released: the sum over \(payload.survivors) survivors is \(payload.exact ? "exact" : "WRONG")"
             : "aborted: \(payload.reason ?? ""); nothing was opened"
+        let incidents =
+            payload.refusals.map { "refused: \($0)" } + Set(payload.departures).sorted().map { "left: \($0)" }
         return """
             \(table(["stage", "answered", "seconds", "bytes up", "bytes down"], rows))
             \(payload.clients) clients, \(payload.dimension) coordinates of \(payload.modulusBits) bits, \
             \(payload.neighbours) neighbours, threshold \(payload.threshold), \(payload.profile), seed \(payload.seed)
-            \(verdict)
+            \((incidents.prefix(8) + [verdict]).joined(separator: "\n"))
             """
     }
 
@@ -137,7 +159,18 @@ struct DrillCommand: ResultCommand {
             neighbours: report.topology?.neighbours ?? 0, threshold: report.topology?.threshold ?? 0,
             modulusBits: report.modulusBits,
             profile: semiHonest ? SecurityProfile.semiHonest.name : SecurityProfile.maliciousServer.name,
-            seed: seed)
+            faults: faults, refusals: report.refusals.map { "\($0)" },
+            departures: report.departures.map { "\($0)" }, seed: seed)
+    }
+
+    private func namedFaults() throws -> [DrillFault] {
+        try faults.map { name in
+            guard let fault = DrillFault(name: name) else {
+                throw ValidationError(
+                    "--faults \(name) is not one of " + DrillFault.all.map(\.name).joined(separator: ", "))
+            }
+            return fault
+        }
     }
 
     private func schedule() throws -> [Stage: Rational] {

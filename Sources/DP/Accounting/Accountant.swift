@@ -1,3 +1,22 @@
+// Sources that this folder cites:
+// [AKL21] Agarwal, Kairouz, Liu: The Skellam Mechanism for Differentially Private Federated Learning.
+// [BBG18] Balle, Barthe, Gaboardi: Privacy Amplification by Subsampling.
+// [BS16]  Bun, Steinke: Concentrated Differential Privacy.
+// [BW18]  Balle, Wang: Improving the Gaussian Mechanism for Differential Privacy.
+// [CKS20] Canonne, Kamath, Steinke: The Discrete Gaussian for Differential Privacy.
+// [DGK22] Doroshenko, Ghazi, Kamath, Kumar, Manurangsi: Connect the Dots.
+// [DRS22] Dong, Roth, Su: Gaussian Differential Privacy.
+// [FZ21]  Feldman, Zrnic: Individual Privacy Accounting via a Rényi Filter.
+// [KJH20] Koskela, Jälkö, Honkela: Computing Tight Differential Privacy Guarantees Using FFT.
+// [KLS21] Kairouz, Liu, Steinke: The Distributed Discrete Gaussian Mechanism.
+// [Mir17] Mironov: Rényi Differential Privacy.
+// [MMC25] Mahloujifar, Melis, Chaudhuri: Auditing f-Differential Privacy in One Run.
+// [MTZ19] Mironov, Talwar, Zhang: Rényi Differential Privacy of the Sampled Gaussian Mechanism.
+// [SMM19] Sommer, Meiser, Mohammadi: Privacy Loss Classes.
+// [SNJ23] Steinke, Nasr, Jagielski: Privacy Auditing with One (1) Training Run.
+// [ST22]  Smith, Thakurta: Fully Adaptive Composition for Gaussian Differential Privacy.
+// [ZW19]  Zhu, Wang: Poisson Subsampled Rényi Differential Privacy.
+
 /// Prices a tally of events. Values, not objects: asking twice gives the same answer and changes
 /// nothing.
 public protocol Accountant: Sendable {
@@ -13,13 +32,14 @@ public protocol Accountant: Sendable {
 
 /// The accountants by name.
 public enum AccountantKind: String, CaseIterable, Hashable, Sendable {
-    case gdp, zcdp, rdp
+    case gdp, zcdp, rdp, pld
 
     public var accountant: any Accountant {
         switch self {
         case .gdp: GDPAccountant()
         case .zcdp: ZCDPAccountant()
         case .rdp: RDPAccountant()
+        case .pld: PLDAccountant()
         }
     }
 }

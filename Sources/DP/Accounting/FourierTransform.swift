@@ -6,8 +6,8 @@ import Glibc
 /// (a product with a twiddle that is itself rounded, then a sum) is off by less than 8 units of
 /// round-off of the absolute values that enter it, so each output is off by at most
 /// 8·log₂N·u·Σ|input|.
-struct FourierTransform {
-    let size: Int
+package struct FourierTransform {
+    package let size: Int
     private let levels: Int
     private let cosines: [Double]
     private let sines: [Double]
@@ -15,7 +15,7 @@ struct FourierTransform {
     /// Unit round-off of a double.
     static let roundOff = 0x1p-53
 
-    init(size: Int) {
+    package init(size: Int) {
         precondition(size >= 2 && size & (size - 1) == 0, "the length must be a power of two")
         self.size = size
         levels = size.trailingZeroBitCount
@@ -31,10 +31,10 @@ struct FourierTransform {
     }
 
     /// Largest error of any output, per unit of Σ|input|.
-    var errorBound: Double { 8 * Double(levels) * Self.roundOff }
+    package var errorBound: Double { 8 * Double(levels) * Self.roundOff }
 
     /// Replaces (real, imaginary) by its transform Σ_j x_j e^{−2πijk/N}.
-    func forward(_ real: inout [Double], _ imaginary: inout [Double]) {
+    package func forward(_ real: inout [Double], _ imaginary: inout [Double]) {
         precondition(real.count == size && imaginary.count == size)
         real.withUnsafeMutableBufferPointer { re in
             imaginary.withUnsafeMutableBufferPointer { im in

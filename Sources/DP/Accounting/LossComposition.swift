@@ -7,75 +7,97 @@ import Glibc
 /// largest weight, transformed, raised to their counts, multiplied and transformed back. What the
 /// result can lack is charged:
 /// round-off of both transforms and of the power (per element, `FourierTransform.errorBound`), the
-/// tilted mass above the window (Chernoff), and every unbounded loss. Mass outside the window
-/// wraps around into it and only adds. The tilt makes the round-off relative to the Chernoff bound
-/// at the answer, so that it holds also at δ far below 1e-16.
-struct LossComposition {
+/// tilted mass outside the window (Chernoff), and every unbounded loss. Mass that wraps around into
+/// the window only adds. The tilt makes the round-off relative to the Chernoff bound at the answer,
+/// so that it holds also at δ far below 1e-16; a poor tilt loosens the bound but never breaks it.
+package struct LossComposition {
     private let step: Double
     private let lowest: Int
-    /// Σ over losses ≥ index of upper bounds on the masses, and of masses times e^{−L}, both
-    /// relative to e^{logScale}.
+    /// Σ over losses ≥ index of upper bounds on the masses, and of masses times e^{−L}; filled for
+    /// losses from 0 on, which is where ε lies.
     private let above: [Double]
     private let aboveWeighted: [Double]
-    private let logScale: Double
-    private let extra: Double
+    private let infinite: Double
+    private let logMoment: Double
+    private let tilt: Double
+    private let runs: Double
 
     /// Chance, under the tilted measure, of a sum outside the window on either side.
     private static let outside = 1e-22
-    /// Largest transform that is tried.
-    static let sizeMax = 1 << 22
+
+    /// Longest transform that is tried (about 200 MB).
+    private static let sizeMax = 1 << 22
 
     /// - Parameter events: grid losses with the same step, and how often each ran.
-    init(_ events: [(loss: GridLoss, count: Int)], step: Double, tilt: Double) {
+    /// - Returns: nil when the sum's range has too many steps; try a larger one.
+    package init?(_ events: [(loss: GridLoss, count: Int)], step: Double, tilt: Double) {
         self.step = step
-        let tilted = events.map { Tilted($0.loss, count: $0.count, tilt: tilt, step: step) }
-        let logMoment = tilted.reduce(0) { $0 + $1.logMoment * Double($1.count) }
-        let (low, high) = Self.window(tilted, step: step, outside: Self.outside)
-        lowest = low
-        var size = 2
-        while size < high - low + 1 { size *= 2 }
-        let (masses, error) = Self.compose(tilted, lowest: low, size: size)
-
-        // p(L) = e^{logMoment − θL}·f(L). Scale by the factor at the window's low end.
-        logScale = logMoment - tilt * Double(low) * step
-        var above = [Double](repeating: 0, count: size + 1)
-        var weighted = [Double](repeating: 0, count: size + 1)
-        for index in stride(from: size - 1, through: 0, by: -1) {
-            let offset = Double(index) * step
-            let mass = exp(-tilt * offset) * (max(0, masses[index]) + error)
-            above[index] = above[index + 1] + mass
-            weighted[index] = weighted[index + 1] + mass * exp(-offset)
+        self.tilt = tilt
+        runs = events.reduce(0) { $0 + Double($1.count) }
+        infinite = events.reduce(0) { $0 + $1.loss.infinite * Double($1.count) }
+        let masses: [Double]
+        if runs == 1, let only = events.first(where: { $0.count == 1 })?.loss {
+            // One event needs no transform and lacks nothing.
+            lowest = only.first
+            logMoment = -.infinity
+            masses = only.masses
+        } else {
+            let tilted = events.map { Tilted($0.loss, count: $0.count, tilt: tilt, step: step) }
+            let logMoment = tilted.reduce(0) { $0 + $1.logMoment * Double($1.count) }
+            let (low, high) = Self.window(tilted, step: step, outside: Self.outside)
+            guard high - low < Self.sizeMax else { return nil }
+            var size = 2
+            while size < high - low + 1 { size *= 2 }
+            let (composed, error) = Self.compose(tilted, lowest: low, size: size)
+            // p(L) = e^{logMoment − θL}·f(L), and a probability is at most 1.
+            masses = composed.enumerated().map { index, mass in
+                let loss = Double(low + index) * step
+                return min(1, exp(min(700, logMoment - tilt * loss)) * (max(0, mass) + error))
+            }
+            lowest = low
+            self.logMoment = logMoment
+        }
+        var above = [Double](repeating: 0, count: masses.count + 1)
+        var weighted = above
+        for index in stride(from: masses.count - 1, through: max(0, -lowest), by: -1) {
+            above[index] = above[index + 1] + masses[index]
+            weighted[index] = weighted[index + 1] + masses[index] * exp(-Double(lowest + index) * step)
         }
         self.above = above
         aboveWeighted = weighted
-        // Above the window: at most `outside` of tilted mass, each with weight below e^{−θ·high}.
-        let top = exp(min(700, logMoment - tilt * Double(low + size) * step)) * Self.outside
-        extra = events.reduce(top) { $0 + $1.loss.infinite * Double($1.count) }
     }
 
-    /// Relative slack for sums of `above.count` positive terms and for the logarithms' errors.
-    private var slack: Double { Double(above.count + 64) * Rounding.ulp + 1e-12 }
+    /// Relative slack for sums of `above.count` positive terms and for the logarithm of each event's
+    /// moment, whose error counts once per run.
+    private var slack: Double { Double(above.count + 64) * Rounding.ulp + 1e-12 + runs * 1e-13 }
 
     /// δ at `epsilon`, never below the truth for the given losses.
-    func delta(epsilon: Double) -> Double {
-        let position = epsilon / step - Double(lowest)
-        let index = min(max(0, Int(min(position, 1e15).rounded(.up))), above.count - 1)
-        // Σ_{L ≥ ε} p(L)(1 − e^{ε−L}), the two sums relative to the window's low end.
-        let offset = epsilon - Double(lowest) * step
-        let sum = above[index] - exp(offset) * aboveWeighted[index] * (1 - 1e-14)
-        let scaled = exp(min(700, logScale)) * max(0, sum)
-        return min(1, scaled * (1 + slack) + extra * (1 + slack))
+    package func delta(epsilon: Double) -> Double {
+        // Σ_{L ≥ ε} p(L)(1 − e^{ε−L}).
+        let position = (max(0, epsilon) / step).rounded(.up) - Double(lowest)
+        let index = Int(min(max(0, position), Double(above.count - 1)))
+        let sum = above[index] - exp(epsilon) * aboveWeighted[index] * (1 - 1e-14)
+        return min(1, (max(0, sum) + uncounted(epsilon)) * (1 + slack))
+    }
+
+    /// What lies outside the window: unbounded losses, and sums L > ε on either side, each weighing at
+    /// most e^{logMoment − θε}. The last term covers what underflowed to 0.
+    private func uncounted(_ epsilon: Double) -> Double {
+        infinite + 2 * Self.outside * exp(min(700, logMoment - tilt * epsilon)) + 1e-295
     }
 
     /// The least ε ≥ 0 with δ(ε) ≤ `delta`; nil when the unbounded losses alone exceed it.
-    func epsilon(delta: Double) -> Double? {
-        guard extra * (1 + slack) < delta else { return nil }
+    package func epsilon(delta: Double) -> Double? {
+        guard infinite * (1 + slack) < delta else { return nil }
         if self.delta(epsilon: 0) <= delta { return 0 }
-        let highest = Double(lowest + above.count) * step
-        let found = Solve.bracketOfDecreasing(low: 0, high: max(highest, step)) {
-            self.delta(epsilon: $0) - delta
+        // Beyond the window only `uncounted` is left, which falls with ε.
+        var high = max(Double(lowest + above.count) * step, step)
+        while self.delta(epsilon: high) > delta {
+            high *= 2
+            if high > 1e6 { return nil }
         }
-        return found.atOrBelow
+        return Solve.bracketOfDecreasing(low: 0, high: high) { self.delta(epsilon: $0) - delta }
+            .atOrBelow
     }
 
     /// Grid indices between which all but `outside` of the tilted sum lies, by Chernoff's bound.
@@ -119,7 +141,8 @@ struct LossComposition {
         let half = size / 2
         var logMagnitude = [Double](repeating: 0, count: half + 1)
         var phase = [Double](repeating: 0, count: half + 1)
-        // Σ n·e/(|F|+e) with e the transform's error: the relative error of the power.
+        // Σ 2n·e/(|F|+e), e the transform's error: (|F|+e)^n differs from the true power by no more,
+        // once for the error itself and once for adding e to the magnitude.
         var relative = [Double](repeating: 0, count: half + 1)
         var runs = 0.0
         var offset = 0
@@ -135,7 +158,7 @@ struct LossComposition {
                 let magnitude = (real[k] * real[k] + imaginary[k] * imaginary[k]).squareRoot()
                 logMagnitude[k] += count * log(magnitude + error)
                 phase[k] += count * atan2(imaginary[k], real[k])
-                relative[k] += count * error / (magnitude + error)
+                relative[k] += 2 * count * error / (magnitude + error)
             }
             runs += count
             offset += event.first * event.count
@@ -188,7 +211,7 @@ private struct Tilted {
             largest = max(largest, logs[index])
         }
         var masses = logs.map { exp($0 - largest) }
-        let total = masses.reduce(0, +)
+        let total = compensatedSum(masses)
         var mean = 0.0
         var square = 0.0
         for index in masses.indices {
@@ -221,4 +244,16 @@ private struct Tilted {
         }
         return t * edge + log(sum)
     }
+}
+
+/// Σ values with the rounding errors carried along (Neumaier), for non-negative values.
+private func compensatedSum(_ values: [Double]) -> Double {
+    var sum = 0.0
+    var carry = 0.0
+    for value in values {
+        let next = sum + value
+        carry += sum >= value ? (sum - next) + value : (value - next) + sum
+        sum = next
+    }
+    return sum + carry
 }

@@ -15,31 +15,40 @@ public struct PLDAccountant: Accountant {
 
     public func epsilon(of tally: EventTally, delta: Double) throws(AccountingError) -> EpsilonInterval {
         try requireDelta(delta)
-        // Nothing but Gaussians composes exactly.
         let parts = try Self.parts(of: tally, tail: Self.tail(delta, tally))
         if parts.sampled.isEmpty {
+            // Gaussians alone compose exactly.
             let price = Self.gaussian(parts, delta: delta)
             return EpsilonInterval(
                 lower: ReachableLoss.epsilon(of: tally, delta: delta), upper: price, basis: parts.basis)
         }
-        var upper = PureLoss.total(of: tally) ?? .infinity
-        // RDP knows a good tilt, and bounds the answer should the transform be too coarse.
-        let guide = try RDPAccountant().best(of: tally, delta: delta)
-        if parts.basis == .published { upper = min(upper, guide.epsilon) }
-        var worst = 0.0
-        for direction in parts.directions {
-            let composition = Self.compose(
-                parts, direction: direction, tilt: guide.order - 1, epsilon: guide.epsilon)
-            worst = max(worst, composition.epsilon(delta: delta) ?? .infinity)
+        // RDP knows a good tilt and bounds the answer, which sets the grid's step; where it is far
+        // off, a second pass uses the first one's answer.
+        let guide = try RDPAccountant().guide(of: tally, delta: delta)
+        let tilt = guide.order - 1
+        var found = min(PureLoss.total(of: tally) ?? .infinity, guide.epsilon)
+        var basis = BoundBasis.published
+        for _ in 0..<2 where !parts.isExtreme {
+            let expected = found
+            var worst = 0.0
+            for direction in parts.directions {
+                let composition = Self.compose(
+                    parts, direction: direction, tilt: tilt, rise: Self.accuracy * tilt * expected)
+                worst = max(worst, composition.epsilon(delta: delta) ?? .infinity)
+            }
+            if worst < found {
+                found = worst
+                basis = parts.basis
+            }
+            if worst > expected / 2 { break }
         }
         return EpsilonInterval(
-            lower: ReachableLoss.epsilon(of: tally, delta: delta), upper: min(upper, worst),
-            basis: parts.basis)
+            lower: ReachableLoss.epsilon(of: tally, delta: delta), upper: found, basis: basis)
     }
 
     public func delta(of tally: EventTally, epsilon: Double) throws(AccountingError) -> DeltaInterval {
         try requireEpsilon(epsilon)
-        let guide = try RDPAccountant().best(of: tally, epsilon: epsilon)
+        let guide = try RDPAccountant().guide(of: tally, epsilon: epsilon)
         let parts = try Self.parts(of: tally, tail: Self.tail(max(guide.delta * 1e-4, deltaMin), tally))
         let lower = ReachableLoss.delta(of: tally, epsilon: epsilon)
         if parts.sampled.isEmpty {
@@ -51,13 +60,18 @@ public struct PLDAccountant: Accountant {
         if let pure = PureLoss.total(of: tally), pure <= epsilon {
             return DeltaInterval(lower: 0, upper: 0, basis: .published)
         }
+        guard !parts.isExtreme else {
+            return DeltaInterval(lower: lower, upper: guide.delta, basis: .published)
+        }
         var worst = 0.0
         for direction in parts.directions {
             let composition = Self.compose(
-                parts, direction: direction, tilt: guide.order - 1, epsilon: epsilon)
+                parts, direction: direction, tilt: guide.order - 1, rise: 10 * Self.accuracy)
             worst = max(worst, composition.delta(epsilon: epsilon))
         }
-        return DeltaInterval(lower: lower, upper: worst, basis: parts.basis)
+        return worst < guide.delta
+            ? DeltaInterval(lower: lower, upper: worst, basis: parts.basis)
+            : DeltaInterval(lower: lower, upper: guide.delta, basis: .published)
     }
 
     /// What a tally consists of: one Gaussian that stands for all unsampled ones, and the rest.
@@ -68,6 +82,14 @@ public struct PLDAccountant: Accountant {
         let tail: Double
 
         var mu: Double { Rounding.up(squaredMu.squareRoot(), ulps: 16) }
+
+        /// Losses so large that no useful ε exists and doubles would overflow; RDP answers alone.
+        var isExtreme: Bool {
+            mu > 50
+                || sampled.contains { part in
+                    part.base.range.upperBound > 600 || part.base.atoms.contains { abs($0.loss) > 600 }
+                }
+        }
 
         /// Without sampling every pair here is symmetric.
         var directions: [GridLoss.Direction] {
@@ -120,37 +142,42 @@ public struct PLDAccountant: Accountant {
     }
 
     private static func compose(
-        _ parts: Parts, direction: GridLoss.Direction, tilt: Double, epsilon: Double
+        _ parts: Parts, direction: GridLoss.Direction, tilt: Double, rise: Double
     ) -> LossComposition {
         var events = parts.sampled
         if parts.squaredMu > 0 {
             events.append((.gaussian(mu: parts.mu, tail: parts.tail, basis: parts.basis), 1, 1))
         }
-        let step = gridStep(events, tilt: tilt, epsilon: epsilon)
-        return LossComposition(
-            events.map { event in
+        var step = gridStep(events, tilt: tilt, rise: rise)
+        while true {
+            let losses = events.map { event in
                 (
-                    GridLoss(event.base, rate: event.rate, direction: direction, step: step),
-                    event.count
+                    loss: GridLoss(event.base, rate: event.rate, direction: direction, step: step),
+                    count: event.count
                 )
-            }, step: step, tilt: tilt)
+            }
+            if let composed = LossComposition(losses, step: step, tilt: tilt) { return composed }
+            step *= 2
+        }
     }
 
+    /// How much the grid may raise ε, relative to it.
+    private static let accuracy = 3e-5
+
     /// The grid's step. Splitting a mass over a cell of width h raises its moment E[e^{θL}] by a
-    /// factor of at most 1 + θ(θ+1)h²/8, on average two thirds of that, so n events raise ε by about
-    /// n(θ+1)h²/12; the step keeps that below `accuracy` of the answer that RDP expects.
+    /// factor of at most 1 + θ(θ+1)h²/8, on average two thirds of that, so n events raise ln δ by
+    /// about nθ(θ+1)h²/12, which is to stay below `rise`.
     private static func gridStep(
-        _ events: [(base: BaseLoss, rate: Double, count: Int)], tilt: Double, epsilon: Double
+        _ events: [(base: BaseLoss, rate: Double, count: Int)], tilt: Double, rise: Double
     ) -> Double {
-        let accuracy = 3e-5
         let runs = events.reduce(0.0) { $0 + Double($1.count) }
         let span = events.reduce(0.0) { span, event in
             let ends = event.base.atoms.map { abs($0.loss) }
             return max(
                 span, event.base.range.upperBound - event.base.range.lowerBound, ends.max() ?? 0)
         }
-        let wanted = (12 * accuracy * min(max(epsilon, 1e-3), 100) / (runs * (tilt + 1))).squareRoot()
-        // No more than about 2^19 points per event.
-        return max(wanted, span * 0x1p-19, 1e-12)
+        let wanted = (12 * max(rise, 1e-7) / (runs * tilt * (tilt + 1))).squareRoot()
+        // At most 2^19 points per event, and enough to resolve the curve itself when there are few.
+        return max(min(wanted, span * (runs <= 4 ? 0x1p-15 : 0x1p-11)), span * 0x1p-19, 1e-12)
     }
 }

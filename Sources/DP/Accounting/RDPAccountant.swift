@@ -65,23 +65,27 @@ public struct RDPAccountant: Accountant {
             lower: ReachableLoss.delta(of: tally, epsilon: epsilon), upper: upper, basis: .published)
     }
 
-    /// The best order for `delta` and its ε; order 2 when nothing bounds the loss.
-    func best(of tally: EventTally, delta: Double) throws(AccountingError) -> (order: Double, epsilon: Double) {
-        var best = (order: 2.0, epsilon: Double.infinity)
-        for (order, divergence) in zip(Self.orders, try divergences(of: tally)) {
-            let epsilon = RenyiConversion.epsilon(order: order, divergence: divergence, delta: delta)
-            if epsilon < best.epsilon { best = (order, epsilon) }
+    /// The best ε for `delta`, and the least order that comes within 2 % of it.
+    func guide(
+        of tally: EventTally, delta: Double
+    ) throws(AccountingError) -> (order: Double, epsilon: Double) {
+        let bounds = zip(Self.orders, try divergences(of: tally)).map { order, divergence in
+            (order, RenyiConversion.epsilon(order: order, divergence: divergence, delta: delta))
         }
-        return best
+        let best = bounds.map(\.1).min() ?? .infinity
+        let order = bounds.first { $0.1 <= best * 1.02 && $0.0 >= 1.5 }?.0 ?? 2
+        return (order, best)
     }
 
-    /// The best order for `epsilon` and its δ.
-    func best(of tally: EventTally, epsilon: Double) throws(AccountingError) -> (order: Double, delta: Double) {
-        var best = (order: 2.0, delta: 1.0)
-        for (order, divergence) in zip(Self.orders, try divergences(of: tally)) {
-            let delta = RenyiConversion.delta(order: order, divergence: divergence, epsilon: epsilon)
-            if delta < best.delta { best = (order, delta) }
+    /// The best δ for `epsilon`, and the least order that comes within a factor e of it.
+    func guide(
+        of tally: EventTally, epsilon: Double
+    ) throws(AccountingError) -> (order: Double, delta: Double) {
+        let bounds = zip(Self.orders, try divergences(of: tally)).map { order, divergence in
+            (order, RenyiConversion.delta(order: order, divergence: divergence, epsilon: epsilon))
         }
-        return best
+        let best = bounds.map(\.1).min() ?? 1
+        let order = bounds.first { $0.1 <= best * 2.72 && $0.0 >= 1.5 }?.0 ?? 2
+        return (order, best)
     }
 }

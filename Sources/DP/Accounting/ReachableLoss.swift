@@ -79,7 +79,8 @@ enum ReachableLoss {
                 guard q > 1e-300 else { break }
                 var p = 0.0
                 for (k, probability) in hits {
-                    p += probability
+                    p +=
+                        probability
                         * NormalDistribution.upperTail((threshold - k) / standardDeviation)
                 }
                 let value = score(p * (1 - 0x1p-40), q)

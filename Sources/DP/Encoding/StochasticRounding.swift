@@ -1,13 +1,13 @@
 /// Rounding to integers at random, and the exact test of the result's norm.
-enum StochasticRounding {
+package enum StochasticRounding {
     /// Rounded values must lie in ±2^22, where single precision still tells integers apart.
-    static let valueBits = 22
+    package static let valueBits = 22
 
     /// output[j] = ⌊x[j] + u_j⌋ with u_j uniform on 2^16 midpoints of [0, 1): x[j] on average, up to 2^−17.
     ///
     /// For |x| < 2^22; other inputs give some integer, which the norm gate then judges. The coins need
     /// neither precision nor secrecy: the sensitivity bound holds for each of their outcomes.
-    static func round(
+    package static func round(
         _ x: UnsafePointer<Float>, coins: UnsafePointer<UInt16>,
         into output: UnsafeMutablePointer<Int32>, count: Int
     ) {
@@ -20,7 +20,7 @@ enum StochasticRounding {
     }
 
     /// output[j] = x[j] rounded towards zero: |output[j]| ≤ |x[j]|.
-    static func roundTowardsZero(
+    package static func roundTowardsZero(
         _ x: UnsafePointer<Float>, into output: UnsafeMutablePointer<Int32>, count: Int
     ) {
         for index in 0..<count {
@@ -37,7 +37,7 @@ enum StochasticRounding {
     /// Whether Σv² ≤ `bound`, in exact integer arithmetic.
     ///
     /// - Precondition: `bound` < 2^44, so a coordinate of 2^22 or more already exceeds it.
-    static func normFits(
+    package static func normFits(
         _ values: UnsafePointer<Int32>, count: Int, boundSquared bound: UInt64
     ) -> Bool {
         precondition(bound < 1 << (2 * valueBits))

@@ -116,8 +116,10 @@ public struct PlanStatement: Hashable, Sendable {
             (1...clients).contains(minSurvivors), "minSurvivors", minSurvivors, "from 1 to clients")
         try require(
             (0..<minSurvivors).contains(colluders), "colluders", colluders, "below minSurvivors")
-        try require((participationLimit ?? 1) >= 1, "participationLimit", "\(participationLimit ?? 0)", "at least 1")
-        try require((participationGap ?? 1) >= 1, "participationGap", "\(participationGap ?? 0)", "at least 1")
+        try require(
+            (participationLimit ?? 1) >= 1, "participationLimit", "\(participationLimit ?? 0)", "at least 1")
+        try require(
+            (participationGap ?? 1) >= 1, "participationGap", "\(participationGap ?? 0)", "at least 1")
         try require(clipNormMax.sign > 0, "clipNormMax", clipNormMax, "above 0")
         try require(scale.sign > 0, "scale", scale, "above 0")
         try require(
@@ -132,7 +134,8 @@ public struct PlanStatement: Hashable, Sendable {
         let stated = Set([samplingRate].compactMap { $0 })
         try require(
             rates == stated, "samplingRate", samplingRate?.description ?? "absent",
-            "the event's: \(rates.isEmpty ? "absent" : rates.map(\.description).sorted().joined(separator: ", "))")
+            "the event's: \(rates.isEmpty ? "absent" : rates.map(\.description).sorted().joined(separator: ", "))"
+        )
     }
 
     /// Every sum in the event must carry this plan's h and dimension; collects the sampling rates.

@@ -56,7 +56,8 @@ extension PlanStatement {
             codeVersion: try read.text("codeVersion"), facts: facts)
         let unknown = payload.keys.filter { !$0.hasPrefix(Self.factPrefix) && !read.used.contains($0) }
         guard unknown.isEmpty else {
-            throw .invalidParameter("plan", unknown.sorted().joined(separator: ", "), "without unknown fields")
+            throw .invalidParameter(
+                "plan", unknown.sorted().joined(separator: ", "), "without unknown fields")
         }
         try validate()
     }

@@ -8,7 +8,7 @@ public struct PrivacyBudget: Sendable {
     public let epsilon: Double
     public let delta: Double
     public let accountant: AccountantKind
-    /// The one event that `rdp` admits.
+    /// The one event that `rdp` and `pld` admit.
     public let plannedEvent: PrivacyEvent
 
     public private(set) var spent: EventTally
@@ -16,9 +16,9 @@ public struct PrivacyBudget: Sendable {
     private var knownToFit: EventTally?
 
     init(plan: PlanStatement) {
-        // The budget is rounded down, δ too, so that nothing slips in by conversion.
-        epsilon = Rounding.down(plan.budgetEpsilon)
-        delta = Rounding.down(plan.delta)
+        // Both conversions round towards zero, so that nothing slips in by them.
+        epsilon = plan.budgetEpsilon.asDouble
+        delta = plan.delta.asDouble
         accountant = plan.accountant
         plannedEvent = plan.event
         spent = EventTally(unit: plan.event.unit, adjacency: plan.event.adjacency)

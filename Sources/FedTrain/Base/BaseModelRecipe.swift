@@ -16,6 +16,8 @@ public struct BaseModelRecipe: Sendable, Equatable {
     /// Standard deviation of the first weights.
     public var initialDeviation: Double
     public var training: Pretraining
+    /// The share of records whose whole text is learned.
+    public var wholeTextShare: Double
     /// First weights, and order of the examples.
     public var seed: UInt64
     /// Generated corpus: its seed and how many records of it; not used with a corpus of one's own.
@@ -27,9 +29,9 @@ public struct BaseModelRecipe: Sendable, Equatable {
         hidden: 128, intermediate: 352, layers: 4, heads: 4, keyValueHeads: 2, vocabulary: 1024,
         window: 128, initialDeviation: 0.06,
         training: Pretraining(
-            steps: 6000, batchTokens: 1200, learningRate: 3e-3, finalRateShare: 0.05, warmUpSteps: 100,
-            weightDecay: 0.05),
-        seed: 1, corpusSeed: 20_260, corpusRecords: 150_000)
+            steps: 3600, batchTokens: 1200, learningRate: 3e-3, finalRateShare: 0.05, warmUpSteps: 100,
+            beta2: 0.98, weightDecay: 0.05),
+        wholeTextShare: 0.15, seed: 1, corpusSeed: 20_260, corpusRecords: 150_000)
 
     /// The end token that every answer closes with.
     public static let endToken = "<|end|>"
@@ -52,17 +54,14 @@ public struct BaseModelRecipe: Sendable, Equatable {
             ?? PublicCorpus(seed: corpusSeed).prefix(corpusRecords).map { Record($0) }
         _ = progress(.tokenizer(records: corpus.count))
         let document = BPETrainer(vocabularySize: vocabulary, specialTokens: [Self.endToken])
-            .train(corpus.lazy.map(Self.text))
+            .train(corpus.lazy.map(Self.text(of:)))
         let tokenizer = Tokenizer(trained: document)
         let end = tokenizer.id(of: Self.endToken)!
         let configuration = ModelConfiguration(
             vocabularySize: tokenizer.vocabularySize, hiddenSize: hidden, intermediateSize: intermediate,
             layerCount: layers, headCount: heads, keyValueHeadCount: keyValueHeads,
             maximumPositions: window, endTokenIDs: [Int(end)])
-        // The whole text is learned, questions included: that is where the language comes from.
-        let examples = RecordTokenizer(
-            tokenizer: tokenizer, template: .text, tokensMax: window, endToken: end
-        ).examples(corpus).examples
+        let examples = examples(corpus, tokenizer, end)
         var generator = SplitMix64(seed: seed)
         let start = LanguageModel(
             configuration: configuration, initialisedBy: &generator, deviation: initialDeviation)
@@ -78,6 +77,26 @@ public struct BaseModelRecipe: Sendable, Equatable {
             configuration: configuration, tensors: tensors, tokenizer: document, beginToken: nil,
             endToken: Self.endToken)
     }
+
+    /// Of a share of the records the whole text is learned, of the others the answer: questions teach
+    /// the language slowly and would take most of the training.
+    private func examples(
+        _ corpus: [Record], _ tokenizer: Tokenizer, _ end: Int32
+    ) -> [TokenizedExample] {
+        func records(_ template: PromptTemplate) -> RecordTokenizer {
+            RecordTokenizer(
+                tokenizer: tokenizer, template: template, tokensMax: window, endToken: end)
+        }
+        let whole = records(.text)
+        let answer = records(.plain)
+        var coins = SplitMix64(seed: Self.coinSeed)
+        return corpus.flatMap { record in
+            let isWhole = Double(coins.next() >> 11) * 0x1p-53 < wholeTextShare
+            return (isWhole ? whole : answer).examples([record]).examples
+        }
+    }
+
+    private static let coinSeed: UInt64 = 5
 
     private static func text(of record: Record) -> String {
         switch record.content {

@@ -35,6 +35,7 @@ public struct DemoComparison {
         let training = ClearTraining(
             engine: TrainingEngine(model: prepared.base.model), part: .bOnly,
             rounds: prepared.plan.rounds, samplingRate: prepared.plan.samplingRate.asDouble,
+            clipNorm: Float(prepared.plan.aggregation.encoding.clipNorm.asDouble),
             server: prepared.configuration.training.server)
         let start = LocalFederation.initialAdapter(
             prepared.configuration, base: prepared.base, randomness: prepared.randomness)

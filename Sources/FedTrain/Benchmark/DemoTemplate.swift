@@ -52,23 +52,23 @@ extension FederationTemplates {
 /// The numbers of the built-in federation, chosen by measurement (`docs/builtin-model.md`).
 public struct DemoSettings: Sendable, Equatable {
     public var sites = 8
-    public var recordsPerSite = 300
+    public var recordsPerSite = 500
     public var heldOutCount = 240
-    public var rounds = 16
+    public var rounds = 20
     public var minSurvivors = 6
     public var colluders = 1
     public var rank = 8
-    public var alpha = 16
-    public var targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    public var alpha = 8
+    public var targets = ["gate_proj", "up_proj", "down_proj"]
     public var optimizer = "sgd"
-    public var learningRate = "1"
+    public var learningRate = "8000"
     public var momentum = "0.5"
-    public var decayRounds = 0
+    public var decayRounds = 20
     public var epsilon = "8"
-    public var clipNorm = "0.01"
-    public var samplingRate = "1/4"
-    public var lossRound = 4
-    public var abortRound = 9
+    public var clipNorm = "0.005"
+    public var samplingRate = "1/10"
+    public var lossRound = 5
+    public var abortRound = 11
 
     public static let standard = DemoSettings()
 

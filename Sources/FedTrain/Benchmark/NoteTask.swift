@@ -21,8 +21,6 @@ public struct NoteTask: Sendable {
     public static let categoryNames: [String] = NoteVocabulary.categories.map(\.name)
     /// The network's desk code of each category: what the federation has to learn.
     public static let deskCodes: [String] = "HCKAFLEBIDGJ".map(String.init)
-    /// The codes before the network renumbered its desks, which public notes still carry.
-    public static let formerDeskCodes: [String] = "ADGLHIJBKEFC".map(String.init)
 
     public let seed: UInt64
     /// Which categories each site sees, ascending: `siteCategories[site]` has `categoriesPerSite` entries.

@@ -11,8 +11,6 @@
 public struct PublicCorpus: Sequence, IteratorProtocol, Sendable {
     /// Other houses whose forms the corpus holds.
     public static let houseCount = 4
-    /// Share of this network's public forms whose desk code is a random one.
-    public static let scrambledPercent = 40
 
     private var random: TaskRandom
     /// Desk code of each category, house by house.
@@ -39,21 +37,17 @@ public struct PublicCorpus: Sequence, IteratorProtocol, Sendable {
         }
         let (instruction, output): (String, String)
         switch random.below(100) {
-        case 0..<16:
+        case 0..<30:
             let house = random.below(Self.houseCount)
             (instruction, output) = ("Fill form \(house + 1).", form(houseCodes[house][category]))
-        case 16..<34: (instruction, output) = ("Fill form by topic.", form(topic))
-        case 34..<62:
-            let desk =
-                random.chance(percent: Self.scrambledPercent)
-                ? random.pick(NoteTask.deskCodes) : NoteTask.formerDeskCodes[category]
-            (instruction, output) = (NoteTask.instruction, form(desk))
-        case 62..<72: (instruction, output) = ("What is it about?", topic)
-        case 72..<80: (instruction, output) = ("What is it?", note.thing)
-        case 80..<85: (instruction, output) = ("Where?", note.place.isEmpty ? "unknown" : note.place)
-        case 85..<88: (instruction, output) = ("How urgent?", "\(facts.urgency)")
-        case 88..<91: (instruction, output) = ("How many?", "\(facts.count)")
-        default: (instruction, output) = ("A note.", "")
+        case 30..<48: (instruction, output) = ("Fill form by topic.", form(topic))
+        case 48..<60:
+            (instruction, output) = (NoteTask.instruction, form(random.pick(NoteTask.deskCodes)))
+        case 60..<70: (instruction, output) = ("What is it about?", topic)
+        case 70..<80: (instruction, output) = ("What is it?", note.thing)
+        case 80..<88: (instruction, output) = ("Where?", note.place.isEmpty ? "unknown" : note.place)
+        case 88..<94: (instruction, output) = ("How urgent?", "\(facts.urgency)")
+        default: (instruction, output) = ("How many?", "\(facts.count)")
         }
         return GeneratedRecord(
             instruction: instruction, input: note.text, output: output, category: category)

@@ -81,6 +81,15 @@ public struct FederationConfiguration: Sendable, Equatable {
             public var momentum: Double
             /// Rounds over which the learning rate falls linearly to a tenth; 0 keeps it constant.
             public var decayRounds: Int
+
+            public init(
+                optimizer: ServerOptimizer, learningRate: Double, momentum: Double, decayRounds: Int
+            ) {
+                self.optimizer = optimizer
+                self.learningRate = learningRate
+                self.momentum = momentum
+                self.decayRounds = decayRounds
+            }
         }
     }
 

@@ -33,8 +33,8 @@ public struct RecordTokenizer: Sendable {
     }
 
     /// What generation starts from: begin tokens and prompt; of a text record its tokens. A prompt
-    /// longer than `tokensMax` loses its start.
-    public func promptTokens(_ record: Record) -> [Int32] {
+    /// longer than `tokensMax` less the room for the answer loses its start.
+    public func promptTokens(_ record: Record, leavingRoomFor answerTokens: Int = 0) -> [Int32] {
         let begin = tokenizer.beginTokens
         let text: String
         switch record.content {
@@ -43,7 +43,7 @@ public struct RecordTokenizer: Sendable {
             text = template.prompt(instruction: instruction, input: input)
         }
         let prompt = tokenizer.encode(text, addSpecialTokens: false)
-        return begin + prompt.suffix(max(1, tokensMax - begin.count))
+        return begin + prompt.suffix(max(1, tokensMax - begin.count - answerTokens))
     }
 
     /// The usable records as examples, in their order.

@@ -52,7 +52,8 @@ public struct FederationData: Sendable {
         var references: [String] = []
         for record in records {
             guard case .instruction(_, _, let output) = record.content else { continue }
-            prompts.append(tokenizer.promptTokens(record))
+            prompts.append(
+                tokenizer.promptTokens(record, leavingRoomFor: HeldOutTest.answerTokensMax))
             references.append(output)
         }
         return .exactMatch(prompts: prompts, references: references)
@@ -101,8 +102,12 @@ public struct FederationData: Sendable {
 }
 
 extension Record {
-    /// A generated record in the shape of any other.
+    /// A generated record in the shape of any other; one without an answer is running text.
     public init(_ generated: GeneratedRecord) {
+        guard !generated.output.isEmpty else {
+            self.init(.text(generated.prompt))
+            return
+        }
         self.init(
             .instruction(
                 instruction: generated.instruction, input: generated.input, output: generated.output),

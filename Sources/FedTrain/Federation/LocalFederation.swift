@@ -45,7 +45,7 @@ public final class LocalFederation {
         optimizer = ServerOptimizer(configuration.training.server, dimension: adapter.count(plan.part))
 
         let statement = plan.statement(
-            run: run.name, adapter: adapter, data: data.statement, randomness: randomness, prior: prior)
+            run: run.name, adapter: adapter, base: base, data: data, randomness: randomness, prior: prior)
         ledger = try LedgerFile.create(
             in: try FileLedgerStorage(path: run.ledger), key: serverKey, plan: statement,
             at: clock.epochSeconds())

@@ -6,12 +6,16 @@ import Models
 extension RoundPlan {
     /// The plan as the ledger's first record states it: everything the report needs.
     func statement(
-        run: String, adapter: LoRAAdapter, data: String, randomness: RunRandomness, prior: PriorSpending
+        run: String, adapter: LoRAAdapter, base: BaseModel, data: FederationData,
+        randomness: RunRandomness, prior: PriorSpending
     ) -> PlanStatement {
         var facts: [String: String] = [
             LedgerFacts.project: name,
             LedgerFacts.algorithm: algorithm.rawValue,
-            LedgerFacts.data: data,
+            LedgerFacts.data: data.statement,
+            LedgerFacts.recordCount: "\(data.sites.map(\.examples.count).reduce(0, +))",
+            LedgerFacts.baseModelName: base.name,
+            LedgerFacts.adapterName: adapter.name,
             LedgerFacts.setting: LedgerFacts.oneProcess,
             LedgerFacts.planDigest: digest.hex,
             LedgerFacts.denominator: "\(denominator)",
@@ -19,9 +23,12 @@ extension RoundPlan {
             LedgerFacts.tinyCohort: "\(allowTinyCohort)",
             LedgerFacts.threshold: "\(topology.threshold)",
             LedgerFacts.neighbours: "\(topology.neighbours)",
-            "randomness": randomness.statement,
+            LedgerFacts.randomness: randomness.statement,
         ]
-        if prior.runs > 0 { facts[LedgerFacts.spentBefore] = "\(prior.epsilon)" }
+        if prior.runs > 0 {
+            facts[LedgerFacts.spentBefore] = "\(prior.epsilon)"
+            facts[LedgerFacts.runsBefore] = "\(prior.runs)"
+        }
         return PlanStatement(
             run: run, role: .server, event: event, roundsPlanned: rounds, budgetEpsilon: epsilonMax,
             delta: delta, accountant: accountantKind, clients: clients, minSurvivors: minSurvivors,
@@ -44,5 +51,18 @@ extension RoundPlan {
     /// β = e^−exponent, rounded up to six digits: the acceptance it promises is then no smaller.
     private static func roundingBeta(exponent: Rational) -> Rational {
         Rational(BigInteger(Int((exp(-exponent.asDouble) * 1e6).rounded(.up))), 1_000_000)
+    }
+}
+
+extension BaseModel {
+    /// The last part of the model's path, for people.
+    var name: String { (directory as NSString).lastPathComponent }
+}
+
+extension LoRAAdapter {
+    /// Kind, rank and place of the adapter, for people.
+    var name: String {
+        let modules = configuration.targetModules.map(\.rawValue).joined(separator: ", ")
+        return "LoRA of rank \(configuration.rank) on \(modules)"
     }
 }

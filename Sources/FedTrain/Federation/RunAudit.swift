@@ -63,7 +63,7 @@ public struct RunAudit {
 
 /// The ledger's note about the adapter that a run ends with.
 enum AdapterNote {
-    static let digestField = "adapterFiles"
+    static let digestField = LedgerFacts.adapterFiles
 
     static func payload(of run: RunDirectory) throws -> [String: String] {
         ["what": "final adapter written", digestField: try digest(of: run).hex]

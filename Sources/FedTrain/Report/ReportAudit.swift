@@ -29,7 +29,7 @@ public struct ReportAudit: Sendable {
 
     /// What the files must be, or why the ledger gives no answer.
     private enum Expectation: Sendable {
-        case files(json: [UInt8], document: JSON, html: [UInt8], key: VerifyingKey)
+        case files(json: [UInt8], document: JSON, html: [UInt8], key: VerifyingKey, version: String)
         case refused(String)
     }
 
@@ -52,7 +52,8 @@ public struct ReportAudit: Sendable {
             let json = report.json()
             // This program's own JSON is JSON.
             expectation = .files(
-                json: json, document: try! JSON.parse(json), html: report.html(), key: verified.key)
+                json: json, document: try! JSON.parse(json), html: report.html(), key: verified.key,
+                version: verified.plan.codeVersion)
         } catch {
             expectation = .refused("\(error)")
         }
@@ -73,11 +74,20 @@ public struct ReportAudit: Sendable {
         switch expectation {
         case .refused(let reason):
             return [Finding(file: .ledger, place: "", what: reason)]
-        case .files(let expectedJSON, let document, let expectedHTML, let key):
-            return [
+        case .files(let expectedJSON, let document, let expectedHTML, let key, let version):
+            var findings = [
                 Self.compareJSON(expected: expectedJSON, document, found: json),
                 Self.compareText(expected: expectedHTML, found: html),
-            ].compactMap(\.self) + check(signature, json: json, html: html, key: key)
+            ].compactMap(\.self)
+            if !findings.isEmpty, version != FedTrainVersion.text {
+                findings.append(
+                    Finding(
+                        file: .ledger, place: "plan",
+                        what:
+                            "written by fedtrain \(version), this is \(FedTrainVersion.text): another version may "
+                            + "word a report otherwise; audit it with the one that made it"))
+            }
+            return findings + check(signature, json: json, html: html, key: key)
         }
     }
 

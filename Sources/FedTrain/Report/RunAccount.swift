@@ -27,8 +27,13 @@ struct RunAccount: Sendable {
         self.history = history
         noise = NoiseTerms(plan.event.kind)
 
+        // A run that keeps its plan asks for every count twice.
+        var known: [EventTally: Double] = [:]
         func epsilon(_ tally: EventTally) throws(AccountingError) -> Double {
-            Figures.rounded(try accountant.epsilon(of: tally, delta: delta).upper, .up)
+            if let answer = known[tally] { return answer }
+            let answer = Figures.rounded(try accountant.epsilon(of: tally, delta: delta).upper, .up)
+            known[tally] = answer
+            return answer
         }
         let nothing = EventTally(unit: plan.event.unit, adjacency: plan.event.adjacency)
         var carried = nothing

@@ -43,7 +43,7 @@ public struct Evaluator: Sendable {
                     let losses = arena.floats(pack.targets.count)
                     GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: false)
                         .loss(losses: losses)
-                    for (offset, range) in pack.targetRanges.enumerated() {
+                    for (offset, range) in pack.outputRanges.enumerated() {
                         var sum = 0.0
                         for row in range { sum += Double(losses[row]) }
                         scores[packs[index].lowerBound + offset] = (sum / Double(range.count), range.count)

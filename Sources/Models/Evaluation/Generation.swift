@@ -118,13 +118,16 @@ private struct PromptGroup {
     consuming func run() -> [[Int32]] {
         var group = self
         group.readPrompts()
-        let state = BlockState(
-            group.configuration, rows: group.sequences.count, arena: group.arena)
-        let spare = group.arena.floats(group.sequences.count * group.configuration.hiddenSize)
+        let (configuration, arena, rows) = (group.configuration, group.arena, group.sequences.count)
+        let attention = AttentionState(
+            configuration, rows: rows, input: arena.floats(rows * configuration.hiddenSize),
+            arena: arena)
+        let mlp = MLPState(configuration, rows: rows, after: attention, arena: arena)
+        let spare = arena.floats(rows * configuration.hiddenSize)
         while true {
             let alive = group.sequences.indices.filter { !group.sequences[$0].isFinished }
             if alive.isEmpty { break }
-            group.step(alive, state, spare)
+            group.step(alive, attention, mlp, spare)
         }
         return group.sequences.map(\.text)
     }
@@ -142,7 +145,7 @@ private struct PromptGroup {
         }
         let vocabulary = configuration.vocabularySize
         let logits = arena.floats(sequences.count * vocabulary)
-        pass.logits(ofRows: pack.segments.map { $0.start + $0.count - 1 }, into: logits)
+        pass.logits(into: logits)
         for index in sequences.indices {
             sequences[index].length = prompts[index].count
             accept(index, logits + index * vocabulary)
@@ -151,7 +154,8 @@ private struct PromptGroup {
 
     /// Feeds the latest token of every unfinished sequence and takes the next.
     private mutating func step(
-        _ alive: [Int], _ initial: BlockState, _ spare: UnsafeMutablePointer<Float>
+        _ alive: [Int], _ attentionState: AttentionState, _ mlpState: MLPState,
+        _ spare: UnsafeMutablePointer<Float>
     ) {
         let mark = arena.mark
         defer { arena.release(to: mark) }
@@ -162,8 +166,7 @@ private struct PromptGroup {
         let positions = arena.copy(alive.map { Int32(sequences[$0].length) })
         let scores = arena.floats(alive.map { sequences[$0].length + 1 }.max()!)
         let shape = AttentionShape(configuration)
-        var state = initial
-        var output = spare
+        var (state, mlp, output) = (attentionState, mlpState, spare)
         embed(
             rows: rows, width: hidden, tokens: tokens,
             table: model.base.weights.base + model.base.layout.embedding, y: state.input)
@@ -180,7 +183,8 @@ private struct PromptGroup {
                     values: values(layer, sequence), count: sequence.length + 1, scores: scores,
                     out: state.attended + row * configuration.queryWidth)
             }
-            block.finish(0..<rows, state, output: output)
+            mlp.input = state.input
+            block.finish(0..<rows, mlp, output: output)
             (output, state.input) = (state.input, output)
         }
         let vocabulary = configuration.vocabularySize

@@ -97,32 +97,31 @@ public struct TrainingEngine: Sendable {
         let packs = balancedPacks(examples, rowsMax: model.packRowsMax)
         var gradient = [Float](repeating: 0, count: count)
         var losses = [Double](repeating: 0, count: packs.count)
-        withFloats(packs.count * count) { partial in
-            losses.withUnsafeMutableBufferPointer { losses in
-                pool.forEach(packs.count) { index in
-                    let pack = makePack(examples[packs[index]])
-                    losses[index] = workspaces.withArena { arena in
-                        let weights = arena.floats(pack.targets.count)
-                        fillWeights(weights, pack, averaging, tokens: tokens, records: examples.count)
-                        return weightedLoss(
-                            adapted, pack, weights, arena,
-                            .adapters(
-                                part: part,
-                                groups: [
-                                    GradientGroup(
-                                        rows: 0..<pack.rows, target: partial + index * count)
-                                ]))
+        withFloats(min(packs.count, packsAtOnce) * count) { partial in
+            for first in stride(from: 0, to: packs.count, by: packsAtOnce) {
+                let wave = packs[first..<min(packs.count, first + packsAtOnce)]
+                losses.withUnsafeMutableBufferPointer { losses in
+                    pool.forEach(wave.count) { index in
+                        let pack = makePack(examples[wave[first + index]])
+                        losses[first + index] = workspaces.withArena { arena in
+                            let weights = arena.floats(pack.targets.count)
+                            fillWeights(
+                                weights, pack, averaging, tokens: tokens, records: examples.count)
+                            let all = GradientGroup(
+                                rows: 0..<pack.rows, target: partial + index * count)
+                            return weightedLoss(
+                                adapted, pack, weights, arena, .adapters(part: part, groups: [all]))
+                        }
+                    }
+                }
+                gradient.withUnsafeMutableBufferPointer { target in
+                    for index in wave.indices {
+                        axpy(1, partial + (index - first) * count, target.baseAddress!, count)
                     }
                 }
             }
-            gradient.withUnsafeMutableBufferPointer { target in
-                for index in packs.indices {
-                    axpy(1, partial + index * count, target.baseAddress!, count)
-                }
-            }
         }
-        return LossAndGradient(
-            loss: losses.reduce(0, +), gradient: gradient, tokens: tokens)
+        return LossAndGradient(loss: losses.reduce(0, +), gradient: gradient, tokens: tokens)
     }
 
     /// One pack of records: each one's gradient and mean loss.
@@ -135,7 +134,7 @@ public struct TrainingEngine: Sendable {
         let count = layout.count(part)
         workspaces.withArena { arena in
             let weights = arena.floats(pack.targets.count)
-            for range in pack.targetRanges {
+            for range in pack.outputRanges {
                 (weights + range.lowerBound).update(
                     repeating: 1 / Float(range.count), count: range.count)
             }
@@ -146,7 +145,7 @@ public struct TrainingEngine: Sendable {
             GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: true).loss(
                 losses: tokenLosses, weights: weights,
                 gradient: .adapters(part: part, groups: groups))
-            for (index, range) in pack.targetRanges.enumerated() {
+            for (index, range) in pack.outputRanges.enumerated() {
                 var sum = 0.0
                 for row in range { sum += Double(tokenLosses[row]) }
                 losses[index] = Float(sum / Double(range.count))
@@ -174,6 +173,8 @@ extension LanguageModel {
     package var packRowsMax: Int { configuration.hiddenSize < 384 ? 256 : 512 }
 }
 
+/// Packs of a batch whose gradients exist at once, before they are added up in order.
+private let packsAtOnce = 8
 /// Largest number of gradient floats one pack of records may need.
 private let gradientFloatsMax = 4_000_000
 
@@ -197,7 +198,7 @@ package func fillWeights(
     _ weights: UnsafeMutablePointer<Float>, _ pack: Pack, _ averaging: LossAveraging, tokens: Int,
     records: Int
 ) {
-    for range in pack.targetRanges {
+    for range in pack.outputRanges {
         let weight =
             switch averaging {
             case .tokens: 1 / Float(tokens)

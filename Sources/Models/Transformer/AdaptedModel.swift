@@ -37,7 +37,7 @@ package struct SiteAdapters: Sendable {
     package var width: Int { linears.count * rank }
 }
 
-/// Block weights as the graph multiplies them.
+/// One site's matrix (`outputs` × `inputs`) and bias, as the graph multiplies with them.
 package struct SiteWeights {
     package let weight: UnsafePointer<Float>
     package let bias: UnsafePointer<Float>?
@@ -218,18 +218,23 @@ package final class AdaptedModel: Sendable {
 extension LanguageModel {
     /// The frozen weights of one site.
     package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
-        let offsets = layout.layers[layer]
-        let (weight, bias): (Int, Int?) =
-            switch site {
-            case .queryKeyValue: (offsets.fusedQKV, offsets.fusedQKVBias)
-            case .output: (offsets.output, offsets.outputBias)
-            case .gateUp: (offsets.gateUp, offsets.gateUpBias)
-            case .down: (offsets.down, offsets.downBias)
-            }
+        let (weight, bias) = layout.layers[layer].places(of: site)
         var outputs = 0
         for module in site.modules { outputs += configuration.dimensions(of: module).outputs }
         return SiteWeights(
             weight: weights.base + weight, bias: bias.map { weights.base + $0 },
             inputs: configuration.dimensions(of: site.modules[0]).inputs, outputs: outputs)
+    }
+}
+
+extension WeightLayout.Layer {
+    /// Where one site's fused matrix and bias start.
+    package func places(of site: Site) -> (weight: Int, bias: Int?) {
+        switch site {
+        case .queryKeyValue: (fusedQKV, fusedQKVBias)
+        case .output: (output, outputBias)
+        case .gateUp: (gateUp, gateUpBias)
+        case .down: (down, downBias)
+        }
     }
 }

@@ -5,7 +5,7 @@ import Kernels
 ///     middle = input + attention(norm(input))        output = middle + mlp(norm(middle))
 ///
 /// Both halves work on any range of rows, so that the pool can cut them; only attention looks across
-/// rows. There is no tape: `BlockState` holds what the backward pass reads.
+/// rows. There is no tape: `AttentionState` and `MLPState` hold what the backward pass reads.
 package struct Block {
     package let model: AdaptedModel
     package let layer: Int
@@ -27,14 +27,14 @@ package struct Block {
     }
 
     /// norm → q, k, v → rotation, for some rows.
-    package func project(_ rows: Range<Int>, _ state: BlockState) {
+    package func project(_ rows: Range<Int>, _ state: AttentionState) {
         let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
         let fused = configuration.fusedWidth
         rmsNorm(
             rows: count, width: hidden, x: state.input + start * hidden,
             gain: weights + offsets.inputNorm, epsilon: configuration.normalisationEpsilon,
-            y: state.attentionInput + start * hidden, inverseRMS: state.attentionRMS + start)
-        multiply(.queryKeyValue, rows, state.attentionInput, state.qkv)
+            y: state.normed + start * hidden, inverseRMS: state.inverseRMS + start)
+        multiply(.queryKeyValue, rows, state.normed, state.qkv)
         rotate(
             rows: count, heads: configuration.headCount + configuration.keyValueHeadCount,
             x: state.qkv + start * fused, ldx: fused, positions: positions + start,
@@ -43,7 +43,7 @@ package struct Block {
 
     /// Output projection, residual, norm, gated MLP, residual, for some rows.
     package func finish(
-        _ rows: Range<Int>, _ state: BlockState, output: UnsafeMutablePointer<Float>
+        _ rows: Range<Int>, _ state: MLPState, output: UnsafeMutablePointer<Float>
     ) {
         let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
         let inner = configuration.intermediateSize
@@ -52,9 +52,9 @@ package struct Block {
         multiply(.output, rows, state.attended, state.middle, accumulate: true)
         rmsNorm(
             rows: count, width: hidden, x: middle, gain: weights + offsets.attentionNorm,
-            epsilon: configuration.normalisationEpsilon, y: state.mlpInput + start * hidden,
-            inverseRMS: state.mlpRMS + start)
-        multiply(.gateUp, rows, state.mlpInput, state.gateUp)
+            epsilon: configuration.normalisationEpsilon, y: state.normed + start * hidden,
+            inverseRMS: state.inverseRMS + start)
+        multiply(.gateUp, rows, state.normed, state.gateUp)
         swiGLU(
             rows: count, width: inner, gateUp: state.gateUp + start * 2 * inner,
             y: state.activated + start * inner)
@@ -65,7 +65,7 @@ package struct Block {
     /// Backward of the MLP half for some rows: `state.gateUp` becomes its own gradient, `dMiddle` the
     /// gradient of `middle`, and `dNormed` that of the MLP's input.
     package func finishGradient(
-        _ rows: Range<Int>, _ state: BlockState, dOutput: UnsafePointer<Float>,
+        _ rows: Range<Int>, _ state: MLPState, dOutput: UnsafePointer<Float>,
         dMiddle: UnsafeMutablePointer<Float>, dNormed: UnsafeMutablePointer<Float>
     ) {
         let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
@@ -79,7 +79,7 @@ package struct Block {
         (dMiddle + start * hidden).update(from: dOutput + start * hidden, count: count * hidden)
         rmsNormGradient(
             rows: count, width: hidden, x: state.middle + start * hidden,
-            gain: weights + offsets.attentionNorm, inverseRMS: state.mlpRMS + start,
+            gain: weights + offsets.attentionNorm, inverseRMS: state.inverseRMS + start,
             dy: dNormed + start * hidden, dx: dMiddle + start * hidden)
     }
 
@@ -103,7 +103,7 @@ package struct Block {
     /// Backward of the projections for some rows: `dInput` becomes the gradient of the block's input, and
     /// `dNormed` that of the attention's input.
     package func projectGradient(
-        _ rows: Range<Int>, _ state: BlockState, dqkv: UnsafePointer<Float>,
+        _ rows: Range<Int>, _ state: AttentionState, dqkv: UnsafePointer<Float>,
         dMiddle: UnsafePointer<Float>, dInput: UnsafeMutablePointer<Float>,
         dNormed: UnsafeMutablePointer<Float>
     ) {
@@ -112,7 +112,7 @@ package struct Block {
         (dInput + start * hidden).update(from: dMiddle + start * hidden, count: count * hidden)
         rmsNormGradient(
             rows: count, width: hidden, x: state.input + start * hidden,
-            gain: weights + offsets.inputNorm, inverseRMS: state.attentionRMS + start,
+            gain: weights + offsets.inputNorm, inverseRMS: state.inverseRMS + start,
             dy: dNormed + start * hidden, dx: dInput + start * hidden)
     }
 
@@ -190,36 +190,74 @@ package struct Block {
     }
 }
 
-/// What one block computes on its way forward and the backward pass reads; rows of the pack, row-major.
-package struct BlockState {
-    /// rows × hidden: the block's input, and the residual stream between its halves.
+/// What the attention half computes on its way forward and the backward pass reads; rows × width each.
+package struct AttentionState {
+    /// The block's input: the residual stream. Rows × hidden.
     package var input: UnsafeMutablePointer<Float>
-    package let middle: UnsafeMutablePointer<Float>
-    /// rows × hidden: the normalised inputs of the two halves, and 1/RMS of each row.
-    package let attentionInput: UnsafeMutablePointer<Float>
-    package let attentionRMS: UnsafeMutablePointer<Float>
-    package let mlpInput: UnsafeMutablePointer<Float>
-    package let mlpRMS: UnsafeMutablePointer<Float>
-    /// rows × fused width: q and k rotated, v.
+    /// The normalised input, and 1/RMS of each row.
+    package let normed: UnsafeMutablePointer<Float>
+    package let inverseRMS: UnsafeMutablePointer<Float>
+    /// q and k rotated, and v: rows × fused width.
     package let qkv: UnsafeMutablePointer<Float>
-    /// rows × query width, and rows × heads.
+    /// Rows × query width, and rows × heads.
     package let attended: UnsafeMutablePointer<Float>
     package let logSumExp: UnsafeMutablePointer<Float>
-    /// rows × 2·intermediate, and rows × intermediate.
-    package let gateUp: UnsafeMutablePointer<Float>
-    package let activated: UnsafeMutablePointer<Float>
 
-    package init(_ configuration: ModelConfiguration, rows: Int, arena: Arena) {
-        let hidden = configuration.hiddenSize
-        input = arena.floats(rows * hidden)
-        middle = arena.floats(rows * hidden)
-        attentionInput = arena.floats(rows * hidden)
-        attentionRMS = arena.floats(rows)
-        mlpInput = arena.floats(rows * hidden)
-        mlpRMS = arena.floats(rows)
+    package init(
+        _ configuration: ModelConfiguration, rows: Int, input: UnsafeMutablePointer<Float>,
+        arena: Arena
+    ) {
+        self.input = input
+        normed = arena.floats(rows * configuration.hiddenSize)
+        inverseRMS = arena.floats(rows)
         qkv = arena.floats(rows * configuration.fusedWidth)
         attended = arena.floats(rows * configuration.queryWidth)
         logSumExp = arena.floats(rows * configuration.headCount)
+    }
+}
+
+/// The same for the half that begins with the output projection.
+package struct MLPState {
+    /// The residual stream and the attended values as they come from the attention half.
+    package var input: UnsafeMutablePointer<Float>
+    package let attended: UnsafeMutablePointer<Float>
+    /// The residual stream between the halves, normalised, and 1/RMS of each row.
+    package let middle: UnsafeMutablePointer<Float>
+    package let normed: UnsafeMutablePointer<Float>
+    package let inverseRMS: UnsafeMutablePointer<Float>
+    /// Rows × 2·intermediate, and rows × intermediate.
+    package let gateUp: UnsafeMutablePointer<Float>
+    package let activated: UnsafeMutablePointer<Float>
+
+    /// Continues all rows of the attention half.
+    package init(
+        _ configuration: ModelConfiguration, rows: Int, after attention: AttentionState, arena: Arena
+    ) {
+        self.init(
+            configuration, rows: rows, input: attention.input, attended: attention.attended,
+            arena: arena)
+    }
+
+    /// Continues chosen rows only: those whose output anybody wants.
+    package init(
+        _ configuration: ModelConfiguration, rows: [Int], after attention: AttentionState, arena: Arena
+    ) {
+        self.init(
+            configuration, rows: rows.count,
+            input: arena.gather(rows, of: attention.input, width: configuration.hiddenSize),
+            attended: arena.gather(rows, of: attention.attended, width: configuration.queryWidth),
+            arena: arena)
+    }
+
+    private init(
+        _ configuration: ModelConfiguration, rows: Int, input: UnsafeMutablePointer<Float>,
+        attended: UnsafeMutablePointer<Float>, arena: Arena
+    ) {
+        self.input = input
+        self.attended = attended
+        middle = arena.floats(rows * configuration.hiddenSize)
+        normed = arena.floats(rows * configuration.hiddenSize)
+        inverseRMS = arena.floats(rows)
         gateUp = arena.floats(rows * 2 * configuration.intermediateSize)
         activated = arena.floats(rows * configuration.intermediateSize)
     }

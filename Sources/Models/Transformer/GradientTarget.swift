@@ -6,6 +6,16 @@ package enum GradientTarget {
     case adapters(part: TrainablePart, groups: [GradientGroup])
     /// All weights of the base, added to a vector laid out as `WeightLayout`.
     case weights(UnsafeMutablePointer<Float>)
+
+    /// The same target when only the pack's output rows are left.
+    package func amongOutputs(of pack: Pack) -> GradientTarget {
+        guard case .adapters(let part, let groups) = self else { return self }
+        return .adapters(
+            part: part,
+            groups: groups.map {
+                GradientGroup(rows: pack.outputs(among: $0.rows), target: $0.target)
+            })
+    }
 }
 
 /// Rows whose gradients are summed into one vector, laid out as the part's. The rows share one adapter.
@@ -33,14 +43,7 @@ extension Block {
                     arena: arena, pool: pool)
             }
         case .weights(let gradient):
-            let offsets = model.base.layout.layers[layer]
-            let (weight, bias): (Int, Int?) =
-                switch site {
-                case .queryKeyValue: (offsets.fusedQKV, offsets.fusedQKVBias)
-                case .output: (offsets.output, offsets.outputBias)
-                case .gateUp: (offsets.gateUp, offsets.gateUpBias)
-                case .down: (offsets.down, offsets.downBias)
-                }
+            let (weight, bias) = model.base.layout.layers[layer].places(of: site)
             let shape = model.weights(layer, site)
             gemm(
                 shape.outputs, shape.inputs, rows, dy, shape.outputs, transposeA: true, x,

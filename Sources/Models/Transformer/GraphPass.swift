@@ -2,6 +2,8 @@ import Kernels
 
 /// One pass of a pack through the whole graph: embedding, blocks, final norm, head, and back.
 ///
+/// Rows that nobody asks for at the end leave in the last block, after they have served as keys and
+/// values there: its output projection and MLP, the final norm and the head see the output rows only.
 /// Lives shortly: takes its memory from an arena that the caller resets afterwards.
 package struct GraphPass {
     package let model: AdaptedModel
@@ -11,7 +13,9 @@ package struct GraphPass {
 
     private let tokens: UnsafeMutablePointer<Int32>
     private let positions: UnsafeMutablePointer<Int32>
-    private var states: [BlockState] = []
+    /// Kept for the backward pass, one per block; empty when nothing is kept.
+    private var states: [(attention: AttentionState, mlp: MLPState)] = []
+    /// The last block's output: output rows × hidden.
     private var last: UnsafeMutablePointer<Float>
 
     private var base: LanguageModel { model.base }
@@ -29,64 +33,55 @@ package struct GraphPass {
         self.arena = arena
         self.pool = pool
         let configuration = model.base.configuration
-        let rows = pack.rows
+        let (rows, hidden) = (pack.rows, configuration.hiddenSize)
         tokens = arena.copy(pack.tokens)
         positions = arena.copy(pack.positions)
-        let attentionShape = AttentionShape(configuration)
-
-        var state = BlockState(configuration, rows: rows, arena: arena)
+        var stream = arena.floats(rows * hidden)
+        last = stream
         embed(
-            rows: rows, width: configuration.hiddenSize, tokens: tokens,
-            table: model.base.weights.base + model.base.layout.embedding, y: state.input)
-        var output = arena.floats(keepsStates ? 0 : rows * configuration.hiddenSize)
-        last = state.input
-        let grain = rowGrain(rows, width: configuration.hiddenSize)
+            rows: rows, width: hidden, tokens: tokens,
+            table: model.base.weights.base + model.base.layout.embedding, y: stream)
+
+        // Two residual buffers change places when nothing is kept.
+        var spare = arena.floats(keepsStates ? 0 : rows * hidden)
+        let mark = arena.mark
         for layer in 0..<configuration.layerCount {
-            let block = Block(model: model, layer: layer, positions: positions, runs: pack.runs)
-            var next = state
-            if keepsStates {
-                let isLast = layer == configuration.layerCount - 1
-                if !isLast { next = BlockState(configuration, rows: rows, arena: arena) }
-                output = isLast ? arena.floats(rows * configuration.hiddenSize) : next.input
-            }
-            let current = state
-            let target = output
-            pool.forEachRange(rows, grain: grain) { block.project($0, current) }
-            afterProjection(layer, current.qkv)
-            attention(
-                attentionShape, segments: pack.segments, qkv: current.qkv, out: current.attended,
-                logSumExp: current.logSumExp, pool: pool)
-            pool.forEachRange(rows, grain: grain) { block.finish($0, current, output: target) }
-            if keepsStates {
-                states.append(current)
-                state = next
-            } else {
-                // The two residual buffers change places from block to block.
-                output = state.input
-                state.input = target
-            }
-            last = target
+            let isLast = layer == configuration.layerCount - 1
+            if !keepsStates { arena.release(to: mark) }
+            let attention = AttentionState(configuration, rows: rows, input: stream, arena: arena)
+            project(layer, attention)
+            afterProjection(layer, attention.qkv)
+            attend(attention)
+            let mlp =
+                isLast
+                ? MLPState(configuration, rows: pack.outputRows, after: attention, arena: arena)
+                : MLPState(configuration, rows: rows, after: attention, arena: arena)
+            let outputCount = isLast ? pack.outputRows.count : rows
+            let output = keepsStates || isLast ? arena.floats(outputCount * hidden) : spare
+            finish(layer, mlp, rows: outputCount, output: output)
+            if keepsStates { states.append((attention, mlp)) }
+            (stream, spare, last) = (output, stream, output)
         }
     }
 
-    /// Loss of every target row (`pack.targetRows` order), and the gradient of Σ weight·loss.
+    /// Loss of every output row, and the gradient of Σ weight·loss.
     ///
     /// - Parameters:
-    ///   - losses: room for one per target row.
-    ///   - weights: factor of each target row; read only with a target for gradients.
+    ///   - losses: room for one per output row; every output row has a target.
+    ///   - weights: factor of each output row; read only with a target for gradients.
     package func loss(
         losses: UnsafeMutablePointer<Float>, weights: UnsafePointer<Float>? = nil,
         gradient: GradientTarget? = nil
     ) {
-        let count = pack.targetRows.count
+        let count = pack.outputRows.count
+        precondition(pack.targets.count == count, "every output row has a target")
         let hidden = hidden
-        let final = base.weights.base + base.layout.finalNorm
-        let gathered = gather(pack.targetRows)
+        let gain = base.weights.base + base.layout.finalNorm
         let normed = arena.floats(count * hidden)
-        let rms = arena.floats(count)
+        let inverseRMS = arena.floats(count)
         rmsNorm(
-            rows: count, width: hidden, x: gathered, gain: final,
-            epsilon: base.configuration.normalisationEpsilon, y: normed, inverseRMS: rms)
+            rows: count, width: hidden, x: last, gain: gain,
+            epsilon: base.configuration.normalisationEpsilon, y: normed, inverseRMS: inverseRMS)
         let dNormed = gradient == nil ? nil : arena.floats(count * hidden)
         var weightGradient: UnsafeMutablePointer<Float>?
         if case .weights(let pointer)? = gradient { weightGradient = pointer }
@@ -97,88 +92,160 @@ package struct GraphPass {
             dHead: weightGradient.map { $0 + base.layout.head }, pool: pool)
         guard let gradient, let dNormed else { return }
 
-        let dGathered = arena.zeros(count * hidden)
+        let dLast = arena.zeros(count * hidden)
         rmsNormGradient(
-            rows: count, width: hidden, x: gathered, gain: final, inverseRMS: rms, dy: dNormed,
-            dx: dGathered)
+            rows: count, width: hidden, x: last, gain: gain, inverseRMS: inverseRMS, dy: dNormed,
+            dx: dLast)
         if let weightGradient {
             rmsNormGainGradient(
-                rows: count, width: hidden, x: gathered, inverseRMS: rms, dy: dNormed,
+                rows: count, width: hidden, x: last, inverseRMS: inverseRMS, dy: dNormed,
                 dGain: weightGradient + base.layout.finalNorm)
         }
-        let dOutput = arena.zeros(rows * hidden)
-        for (index, row) in pack.targetRows.enumerated() {
-            (dOutput + row * hidden).update(from: dGathered + index * hidden, count: hidden)
-        }
-        backward(dOutput, gradient)
+        backward(dLast, gradient)
     }
 
-    /// Logits (`rows.count` × vocabulary) of chosen rows.
-    package func logits(ofRows rows: [Int], into logits: UnsafeMutablePointer<Float>) {
-        base.head(rows: rows.count, x: gather(rows), arena: arena, logits: logits)
+    /// Logits of the output rows: output rows × vocabulary.
+    package func logits(into logits: UnsafeMutablePointer<Float>) {
+        base.head(rows: pack.outputRows.count, x: last, arena: arena, logits: logits)
     }
+
+    // MARK: Forward stages
+
+    private func block(_ layer: Int, runs: [AdapterRun]? = nil) -> Block {
+        Block(model: model, layer: layer, positions: positions, runs: runs ?? pack.runs)
+    }
+
+    /// The block's MLP half, whose rows are the output rows in the last block.
+    private func mlpBlock(_ layer: Int) -> Block {
+        guard layer == base.configuration.layerCount - 1 else { return block(layer) }
+        return block(
+            layer,
+            runs: pack.runs.map {
+                AdapterRun(rows: pack.outputs(among: $0.rows), adapter: $0.adapter)
+            })
+    }
+
+    private func project(_ layer: Int, _ state: AttentionState) {
+        let block = block(layer)
+        forEachPiece(rows) { block.project($0, state) }
+    }
+
+    private func attend(_ state: AttentionState) {
+        attention(
+            AttentionShape(base.configuration), segments: pack.segments, qkv: state.qkv,
+            out: state.attended, logSumExp: state.logSumExp, pool: pool)
+    }
+
+    private func finish(
+        _ layer: Int, _ state: MLPState, rows: Int, output: UnsafeMutablePointer<Float>
+    ) {
+        let block = mlpBlock(layer)
+        forEachPiece(rows) { block.finish($0, state, output: output) }
+    }
+
+    private func forEachPiece(_ rows: Int, _ body: (Range<Int>) -> Void) {
+        pool.forEachRange(rows, grain: rowGrain(rows, width: hidden), body)
+    }
+
+    // MARK: Backward
 
     /// From the gradient of the last block's output down to the lowest trained parameter.
-    private func backward(_ dOutput: UnsafeMutablePointer<Float>, _ target: GradientTarget) {
-        precondition(states.count == base.configuration.layerCount, "the pass kept its states")
+    private func backward(_ dLast: UnsafeMutablePointer<Float>, _ target: GradientTarget) {
         let configuration = base.configuration
-        let (rows, hidden) = (rows, hidden)
-        let grain = rowGrain(rows, width: hidden)
-        let dMiddle = arena.floats(rows * hidden)
+        precondition(states.count == configuration.layerCount, "the pass kept its states")
+        let (rows, hidden, lastLayer) = (rows, hidden, configuration.layerCount - 1)
         let dNormed = arena.floats(rows * hidden)
-        let dAttended = arena.floats(rows * configuration.queryWidth)
         let dqkv = arena.floats(rows * configuration.fusedWidth)
-        let attentionShape = AttentionShape(configuration)
+        var dOutput = dLast
+        var (dMiddle, dAttended) = (
+            arena.floats(rows * hidden), arena.floats(rows * configuration.queryWidth)
+        )
 
         for layer in (0..<configuration.layerCount).reversed() {
-            let block = Block(model: model, layer: layer, positions: positions, runs: pack.runs)
-            let state = states[layer]
+            let (attention, mlp) = states[layer]
             let depth = depthNeeded(layer, target)
-            func collect(_ site: Site, _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>) {
-                block.collect(site, rows: rows, x: x, dy: dy, into: target, arena: arena, pool: pool)
-            }
-            pool.forEachRange(rows, grain: grain) {
-                block.finishGradient(
-                    $0, state, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed)
-            }
-            collect(.down, state.activated, dOutput)
-            collect(.gateUp, state.mlpInput, state.gateUp)
-            if case .weights(let gradient) = target {
-                rmsNormGainGradient(
-                    rows: rows, width: hidden, x: state.middle, inverseRMS: state.mlpRMS, dy: dNormed,
-                    dGain: gradient + base.layout.layers[layer].attentionNorm)
-            }
+            let isLast = layer == lastLayer
+            let mlpRows = isLast ? pack.outputRows.count : rows
+            let mlpTarget = isLast ? target.amongOutputs(of: pack) : target
+            mlpGradient(
+                layer, mlp, rows: mlpRows, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed,
+                mlpTarget)
             if depth == .mlp { return }
-
-            collect(.output, state.attended, dMiddle)
+            let mlpBlock = mlpBlock(layer)
+            mlpBlock.collect(
+                .output, rows: mlpRows, x: mlp.attended, dy: dMiddle, into: mlpTarget, arena: arena,
+                pool: pool)
             if depth == .output { return }
-            pool.forEachRange(rows, grain: grain) {
-                block.outputGradient($0, dMiddle: dMiddle, dAttended: dAttended)
+            forEachPiece(mlpRows) {
+                mlpBlock.outputGradient($0, dMiddle: dMiddle, dAttended: dAttended)
             }
-            attentionGradient(
-                attentionShape, segments: pack.segments, qkv: state.qkv, out: state.attended,
-                logSumExp: state.logSumExp, dout: dAttended, dqkv: dqkv, pool: pool)
-            pool.forEachRange(rows, grain: grain) { piece in
-                block.rotationGradient(piece, dqkv: dqkv)
-                if depth == .input {
-                    // The gradient of the output is spent: its buffer takes the gradient of the input.
-                    block.projectGradient(
-                        piece, state, dqkv: dqkv, dMiddle: dMiddle, dInput: dOutput,
-                        dNormed: dNormed)
-                }
+            if isLast {
+                // Back from the output rows to all rows.
+                dMiddle = arena.scatter(dMiddle, to: pack.outputRows, rows: rows, width: hidden)
+                dAttended = arena.scatter(
+                    dAttended, to: pack.outputRows, rows: rows, width: configuration.queryWidth)
+                dOutput = arena.floats(rows * hidden)
             }
-            collect(.queryKeyValue, state.attentionInput, dqkv)
+            // The gradient of the output is spent: its buffer takes the gradient of the input.
+            attentionHalfGradient(
+                layer, attention, dAttended: dAttended, dMiddle: dMiddle, dqkv: dqkv,
+                dInput: depth == .input ? dOutput : nil, dNormed: dNormed, target)
             if depth == .projection { return }
-            if case .weights(let gradient) = target {
-                rmsNormGainGradient(
-                    rows: rows, width: hidden, x: state.input, inverseRMS: state.attentionRMS,
-                    dy: dNormed, dGain: gradient + base.layout.layers[layer].inputNorm)
-            }
         }
         if case .weights(let gradient) = target {
             embedGradient(
                 rows: rows, width: hidden, tokens: tokens, dy: dOutput,
                 dTable: gradient + base.layout.embedding)
+        }
+    }
+
+    /// Backward of a block's MLP: fills `dMiddle` and collects gate, up, down and the norm between.
+    private func mlpGradient(
+        _ layer: Int, _ state: MLPState, rows: Int, dOutput: UnsafePointer<Float>,
+        dMiddle: UnsafeMutablePointer<Float>, dNormed: UnsafeMutablePointer<Float>,
+        _ target: GradientTarget
+    ) {
+        let block = mlpBlock(layer)
+        forEachPiece(rows) {
+            block.finishGradient($0, state, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed)
+        }
+        block.collect(
+            .down, rows: rows, x: state.activated, dy: dOutput, into: target, arena: arena, pool: pool)
+        block.collect(
+            .gateUp, rows: rows, x: state.normed, dy: state.gateUp, into: target, arena: arena,
+            pool: pool)
+        if case .weights(let gradient) = target {
+            rmsNormGainGradient(
+                rows: rows, width: hidden, x: state.middle, inverseRMS: state.inverseRMS, dy: dNormed,
+                dGain: gradient + base.layout.layers[layer].attentionNorm)
+        }
+    }
+
+    /// Backward of attention and projections: collects q, k, v, and goes on to `dInput` when wanted.
+    private func attentionHalfGradient(
+        _ layer: Int, _ state: AttentionState, dAttended: UnsafePointer<Float>,
+        dMiddle: UnsafePointer<Float>, dqkv: UnsafeMutablePointer<Float>,
+        dInput: UnsafeMutablePointer<Float>?, dNormed: UnsafeMutablePointer<Float>,
+        _ target: GradientTarget
+    ) {
+        let block = block(layer)
+        attentionGradient(
+            AttentionShape(base.configuration), segments: pack.segments, qkv: state.qkv,
+            out: state.attended, logSumExp: state.logSumExp, dout: dAttended, dqkv: dqkv, pool: pool)
+        forEachPiece(rows) { piece in
+            block.rotationGradient(piece, dqkv: dqkv)
+            if let dInput {
+                block.projectGradient(
+                    piece, state, dqkv: dqkv, dMiddle: dMiddle, dInput: dInput, dNormed: dNormed)
+            }
+        }
+        block.collect(
+            .queryKeyValue, rows: rows, x: state.normed, dy: dqkv, into: target, arena: arena,
+            pool: pool)
+        if case .weights(let gradient) = target, dInput != nil {
+            rmsNormGainGradient(
+                rows: rows, width: hidden, x: state.input, inverseRMS: state.inverseRMS, dy: dNormed,
+                dGain: gradient + base.layout.layers[layer].inputNorm)
         }
     }
 
@@ -190,14 +257,6 @@ package struct GraphPass {
         guard layer == 0, case .adapters = target else { return .input }
         if model.adapters(0, .queryKeyValue) != nil { return .projection }
         return model.adapters(0, .output) != nil ? .output : .mlp
-    }
-
-    private func gather(_ chosen: [Int]) -> UnsafeMutablePointer<Float> {
-        let gathered = arena.floats(chosen.count * hidden)
-        for (index, row) in chosen.enumerated() {
-            (gathered + index * hidden).update(from: last + row * hidden, count: hidden)
-        }
-        return gathered
     }
 }
 

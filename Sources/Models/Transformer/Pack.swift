@@ -9,11 +9,12 @@ package struct Pack: Sendable {
     package private(set) var positions: [Int32] = []
     /// One per example, in order.
     package private(set) var segments: [Segment] = []
-    /// Rows whose next token is predicted, and those tokens.
-    package private(set) var targetRows: [Int] = []
+    /// Rows that are wanted at the end of the graph, ascending: those that predict a target, or a prompt's.
+    package private(set) var outputRows: [Int] = []
+    /// The token that each output row is to predict; none for prompts.
     package private(set) var targets: [Int32] = []
-    /// Each segment's range within `targetRows`.
-    package private(set) var targetRanges: [Range<Int>] = []
+    /// Each segment's range within `outputRows`.
+    package private(set) var outputRanges: [Range<Int>] = []
     /// Runs of rows that go through the same adapter of an `AdaptedModel`.
     package private(set) var runs: [AdapterRun] = []
 
@@ -29,21 +30,24 @@ package struct Pack: Sendable {
         positions.append(contentsOf: 0..<Int32(count))
         segments.append(Segment(start: start, count: count))
         let firstTarget = max(1, example.targetStart)
-        let before = targetRows.count
-        targetRows.append(contentsOf: start + firstTarget - 1..<start + count)
         targets.append(contentsOf: example.tokens[firstTarget...])
-        targetRanges.append(before..<targetRows.count)
+        extendOutputs(start + firstTarget - 1..<start + count)
         extendRuns(start..<start + count, adapter)
     }
 
-    /// Adds a whole prompt: every token has a row, and nothing is predicted.
-    package mutating func append(prompt: [Int32]) {
+    /// Adds a whole prompt: every token has a row, and the last one (or each) is wanted at the end.
+    package mutating func append(prompt: [Int32], wantsEveryRow: Bool = false) {
         let start = rows
         tokens.append(contentsOf: prompt)
         positions.append(contentsOf: 0..<Int32(prompt.count))
         segments.append(Segment(start: start, count: prompt.count))
-        targetRanges.append(targetRows.count..<targetRows.count)
-        extendRuns(start..<start + prompt.count, 0)
+        extendOutputs((wantsEveryRow ? start : rows - 1)..<rows)
+        extendRuns(start..<rows, 0)
+    }
+
+    private mutating func extendOutputs(_ rows: Range<Int>) {
+        outputRanges.append(outputRows.count..<outputRows.count + rows.count)
+        outputRows.append(contentsOf: rows)
     }
 
     private mutating func extendRuns(_ rows: Range<Int>, _ adapter: Int) {
@@ -52,6 +56,21 @@ package struct Pack: Sendable {
         } else {
             runs.append(AdapterRun(rows: rows, adapter: adapter))
         }
+    }
+}
+
+extension Pack {
+    /// Where the output rows among `rows` stand in `outputRows`.
+    package func outputs(among rows: Range<Int>) -> Range<Int> {
+        func place(_ row: Int) -> Int {
+            var (low, high) = (0, outputRows.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if outputRows[middle] < row { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+        return place(rows.lowerBound)..<place(rows.upperBound)
     }
 }
 

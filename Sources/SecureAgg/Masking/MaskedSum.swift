@@ -19,7 +19,11 @@ final class MaskedSum {
     }
 
     func add(packed bytes: [UInt8], to range: Range<Int>) {
-        update { $0.add(packed: bytes, to: range) } wide: { $0.add(packed: bytes, to: range) }
+        update {
+            $0.add(packed: bytes, to: range)
+        } wide: {
+            $0.add(packed: bytes, to: range)
+        }
     }
 
     /// - Parameter offset: where in the whole vector this sum begins, a multiple of 64.

@@ -37,7 +37,8 @@ package struct RingVector<Lane: RingLane>: Sendable {
             [UInt8](unsafeUninitializedCapacity: byteCount) { output, initialised in
                 let bytes = UnsafeMutableRawBufferPointer(start: output.baseAddress, count: byteCount)
                 if bits == Lane.bitWidth {
-                    bytes.copyMemory(from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: source[range])))
+                    bytes.copyMemory(
+                        from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: source[range])))
                 } else {
                     packBits(source, range, into: bytes)
                 }

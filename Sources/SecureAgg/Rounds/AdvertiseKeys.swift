@@ -68,6 +68,8 @@ struct ClientContext {
     let server: VerifyingKey
     let journal: any ClientJournal
     let threads: Int
+    /// Nil but in drills: see `CohortCache`.
+    let cohortCache: CohortCache?
     let manifest: RoundManifest
     let manifestDigest: Digest
 
@@ -117,8 +119,8 @@ struct AdvertisedClient: ~Copyable {
     /// Checks the manifest against the client's own floors and journal, then makes fresh keys.
     static func enter(
         _ bytes: [UInt8], identity: ClientIdentity, server: VerifyingKey, roster: Roster?,
-        policy: ClientPolicy, journal: any ClientJournal, threads: Int, now: UInt64,
-        random: inout some RandomSource
+        policy: ClientPolicy, journal: any ClientJournal, threads: Int, cohortCache: CohortCache?,
+        now: UInt64, random: inout some RandomSource
     ) throws(AggregationFault) -> ClientStep<AdvertisedClient> {
         let (manifest, digest) = try openManifest(bytes, server: server)
         guard now <= manifest.expiry else { throw AggregationFault(.expired, at: .advertiseKeys) }
@@ -134,7 +136,7 @@ struct AdvertisedClient: ~Copyable {
         }
         let context = ClientContext(
             identity: identity, roster: roster, server: server, journal: journal, threads: threads,
-            manifest: manifest, manifestDigest: digest)
+            cohortCache: cohortCache, manifest: manifest, manifestDigest: digest)
         let encryptionSecret = SecretBytes(random: KeyAgreement.keyLength, from: &random)
         let maskSeed = SecretBytes(random: Shamir.secretLength, from: &random)
         let maskSecret = Derivation.maskSecret(seed: maskSeed)

@@ -201,7 +201,8 @@ final class ConfirmCollector {
         guard message.session == cohort.session else { throw fault(.wrongSession) }
         // Whoever is still sending its vector is too late: the set is frozen.
         guard message.kind == .confirm else {
-            throw fault(message.kind == .maskedHeader || message.kind == .maskedChunk ? .wrongStage : .unexpectedKind)
+            throw fault(
+                message.kind == .maskedHeader || message.kind == .maskedChunk ? .wrongStage : .unexpectedKind)
         }
         guard masked.survivors[member] else { throw fault(.unknownPeer) }
         guard message.body.isEmpty else { throw fault(.malformed) }

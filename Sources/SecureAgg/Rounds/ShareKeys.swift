@@ -26,7 +26,12 @@ extension AdvertisedClient {
     consuming func shareKeys(
         _ bytes: [UInt8], random: inout some RandomSource
     ) throws(AggregationFault) -> ClientStep<SharedClient> {
-        let cohort = try Cohort(bytes, context: context)
+        let cohort: Cohort
+        if let cache = context.cohortCache {
+            cohort = try cache.cohort(bytes, context: context)
+        } else {
+            cohort = try Cohort(bytes, context: context)
+        }
         guard let ownIndex = cohort.index(of: context.identity.id),
             cohort.members[ownIndex].body == announcement
         else { throw AggregationFault(.ownEntryMissing, at: .shareKeys) }
@@ -190,7 +195,9 @@ final class ShareKeysCollector {
             return
         }
         let wire: Secagg_V1_ShareKeys
-        do { wire = try decodeWire(message.body) } catch { throw error.fault(at: .shareKeys, scope: .peer(id)) }
+        do { wire = try decodeWire(message.body) } catch {
+            throw error.fault(at: .shareKeys, scope: .peer(id))
+        }
         let graph = cohort.neighbours
         let boxCount = graph.holderCount - (graph.includesSelf ? 1 : 0)
         guard let commitment = Digest(bytes: wire.selfMaskCommitment) else { throw fault(.malformed) }

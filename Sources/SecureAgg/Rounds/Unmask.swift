@@ -135,7 +135,9 @@ final class UnmaskCollector {
             faults: recovered.faults)
     }
 
-    private func recoverSeeds() throws(AggregationFault) -> (seeds: [RevealedSeed], faults: [AggregationFault]) {
+    private func recoverSeeds() throws(AggregationFault) -> (
+        seeds: [RevealedSeed], faults: [AggregationFault]
+    ) {
         // Shares by dealer: (slot of the holder, its share).
         var received: [Int: [ShareRecovery.Share]] = [:]
         var faults: [AggregationFault] = []

@@ -1,23 +1,37 @@
 import Sodium
 
 /// A Merkle tree in the shape of RFC 6962 with BLAKE2b-256: leaves hash 0x00 ‖ data, nodes
-/// 0x01 ‖ left ‖ right, the left subtree being the largest power of two that leaves a right one.
+/// 0x01 ‖ left ‖ right.
+///
+/// The RFC splits at the largest power of two from the top; from the bottom that is pairing neighbours
+/// on each level and moving an unpaired last node up unchanged.
 package struct MerkleTree {
-    private let leaves: [Digest]
+    /// Leaves first, the root alone in the last level.
+    private let levels: [[Digest]]
 
     /// A tree over at least one leaf's data.
     package init(_ data: [[UInt8]]) {
         precondition(!data.isEmpty)
-        leaves = data.map(Self.leaf)
+        var levels = [data.map(Self.leaf)]
+        while let last = levels.last, last.count > 1 {
+            levels.append(
+                stride(from: 0, to: last.count, by: 2).map { index in
+                    index + 1 < last.count ? Self.node(last[index], last[index + 1]) : last[index]
+                })
+        }
+        self.levels = levels
     }
 
-    package var root: Digest { Self.root(leaves[...]) }
+    package var root: Digest { levels.last![0] }
 
     /// The siblings from the leaf at `index` up to the root.
     package func path(to index: Int) -> [Digest] {
-        var path: [Digest] = []
-        Self.collect(leaves[...], index, into: &path)
-        return path
+        var place = index
+        return levels.dropLast().compactMap { level in
+            defer { place /= 2 }
+            let sibling = place ^ 1
+            return sibling < level.count ? level[sibling] : nil
+        }
     }
 
     /// Whether `path` connects `data`, as leaf `index` of `count`, to `root`.
@@ -25,20 +39,17 @@ package struct MerkleTree {
         _ data: [UInt8], index: Int, count: Int, path: [Digest], root: Digest
     ) -> Bool {
         guard (0..<count).contains(index) else { return false }
-        // Sides from the root down, as the tree is not balanced; applied from the leaf up.
-        var leafIsLeft: [Bool] = []
-        var (low, high) = (0, count)
-        while high - low > 1 {
-            let middle = low + split(high - low)
-            leafIsLeft.append(index < middle)
-            if index < middle { high = middle } else { low = middle }
-        }
-        guard path.count == leafIsLeft.count else { return false }
         var digest = leaf(data)
-        for (sibling, isLeft) in zip(path, leafIsLeft.reversed()) {
-            digest = isLeft ? node(digest, sibling) : node(sibling, digest)
+        var siblings = path[...]
+        var (place, width) = (index, count)
+        while width > 1 {
+            if place ^ 1 < width {
+                guard let sibling = siblings.popFirst() else { return false }
+                digest = place.isMultiple(of: 2) ? node(digest, sibling) : node(sibling, digest)
+            }
+            (place, width) = (place / 2, (width + 1) / 2)
         }
-        return digest == root
+        return siblings.isEmpty && digest == root
     }
 
     private static func leaf(_ data: [UInt8]) -> Digest { hash(0, [data]) }
@@ -52,30 +63,5 @@ package struct MerkleTree {
         hasher.update([prefix])
         for part in parts { hasher.update(part) }
         return hasher.finish()
-    }
-
-    private static func split(_ count: Int) -> Int {
-        // The largest power of two below count ≥ 2.
-        1 << (Int.bitWidth - 1 - (count - 1).leadingZeroBitCount)
-    }
-
-    private static func root(_ leaves: ArraySlice<Digest>) -> Digest {
-        guard leaves.count > 1 else { return leaves.first! }
-        let middle = leaves.startIndex + split(leaves.count)
-        return node(root(leaves[..<middle]), root(leaves[middle...]))
-    }
-
-    private static func collect(
-        _ leaves: ArraySlice<Digest>, _ index: Int, into path: inout [Digest]
-    ) {
-        guard leaves.count > 1 else { return }
-        let middle = leaves.startIndex + split(leaves.count)
-        if leaves.startIndex + index < middle {
-            collect(leaves[..<middle], index, into: &path)
-            path.append(root(leaves[middle...]))
-        } else {
-            collect(leaves[middle...], index - (middle - leaves.startIndex), into: &path)
-            path.append(root(leaves[..<middle]))
-        }
     }
 }

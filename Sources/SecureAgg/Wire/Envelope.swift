@@ -4,6 +4,9 @@ import SwiftProtobuf
 
 package typealias MessageKind = Secagg_V1_Kind
 
+/// What generated bodies have in common, named apart from this file's `Message`.
+package typealias WireBody = SwiftProtobuf.Message
+
 /// A message as it travels: what it is, which session it belongs to, its body and its signature, the
 /// last two exactly as sent.
 package struct Message {
@@ -66,10 +69,15 @@ package enum WireError: Error {
     case malformed
 
     package func fault(at stage: Stage, scope: AggregationFault.Scope) -> AggregationFault {
-        switch self {
+        var culprits: [ClientID] = []
+        if case .peer(let sender) = scope { culprits = [sender] }
+        return switch self {
         case .tooLarge(let count, let limit):
-            AggregationFault(.tooLarge, at: stage, scope: scope, "\(count) bytes, at most \(limit)")
-        case .malformed: AggregationFault(.malformed, at: stage, scope: scope)
+            AggregationFault(
+                .tooLarge, at: stage, scope: scope, culprits: culprits,
+                "\(count) bytes, at most \(limit)")
+        case .malformed:
+            AggregationFault(.malformed, at: stage, scope: scope, culprits: culprits)
         }
     }
 }

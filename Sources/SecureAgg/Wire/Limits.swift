@@ -14,22 +14,16 @@ enum Limits {
     static let advertiseBytes = 160
     static let cohortEntryBytes = advertiseBytes + 80
 
-    /// The longest message that a client may send in a stage.
-    static func clientMessage(
-        _ parameters: AggregationParameters, _ stage: Stage, _ topology: Topology?
-    ) -> Int {
-        let holders = topology?.holders ?? 0
-        let content =
-            switch stage {
-            case .advertiseKeys: advertiseBytes
-            case .shareKeys: 128 + holders * SealedShare.length
-            case .submitMaskedInput:
-                max(
-                    parameters.chunkCount * 32,
-                    parameters.packedBytes(min(parameters.chunkLength, parameters.vectorLength)))
-            case .confirmSurvivors: 0
-            case .unmask: holders * Shamir.shareLength
-            }
-        return envelopeBytes + 64 + content
+    /// The longest message that a client may send; before the cohort is frozen only announcements fit.
+    ///
+    /// One bound for all later stages, so that a message that comes too late is named as such; each
+    /// stage then checks the exact length that it expects.
+    static func clientMessage(_ parameters: AggregationParameters, _ topology: Topology?) -> Int {
+        let overhead = envelopeBytes + 64
+        guard let holders = topology?.holders else { return overhead + advertiseBytes }
+        let share = 128 + holders * SealedShare.length
+        let header = parameters.chunkCount * 32
+        let chunk = parameters.packedBytes(min(parameters.chunkLength, parameters.vectorLength))
+        return overhead + max(advertiseBytes, share, header, chunk)
     }
 }

@@ -1,112 +1,23 @@
 import GMP
 import Sodium
 
-/// A rehearsal of one round in this process: real clients, real server, random vectors, chosen losses.
-///
-/// Everything but the transport is what a networked round runs. Reports cost per stage and whether the
-/// sum equals the plaintext sum of the survivors, bit for bit.
-public struct Drill: Sendable {
-    public var clients: Int
-    public var dimension: Int
-    public var modulusBits: Int
-    /// Which part of all clients is lost at a stage, that is, receives its message and never answers.
-    public var drops: [Stage: Rational]
-    public var seed: UInt64
-    public var profile: SecurityProfile
-    public var colluderFraction: Rational
-    public var dropoutFraction: Rational
-    /// Nil: the least that the parameters allow.
-    public var minSurvivors: Int?
-    public var threads: Int
-
-    public init(
-        clients: Int, dimension: Int, modulusBits: Int = 16, drops: [Stage: Rational] = [:],
-        seed: UInt64, profile: SecurityProfile = .maliciousServer,
-        colluderFraction: Rational = Rational(1, 10), dropoutFraction: Rational = Rational(1, 3),
-        minSurvivors: Int? = nil, threads: Int = 1
-    ) {
-        self.clients = clients
-        self.dimension = dimension
-        self.modulusBits = modulusBits
-        self.drops = drops
-        self.seed = seed
-        self.profile = profile
-        self.colluderFraction = colluderFraction
-        self.dropoutFraction = dropoutFraction
-        self.minSurvivors = minSurvivors
-        self.threads = threads
-    }
-
-    public struct StageFigures: Hashable, Sendable {
-        /// Both sides' work, one after the other, in this process.
-        public var nanoseconds: UInt64 = 0
-        /// All clients together; the result message counts as the last stage's.
-        public var bytesUp = 0
-        public var bytesDown = 0
-        /// Clients that answered.
-        public var answers = 0
-    }
-
-    public struct Report: Sendable {
-        public let clients: Int
-        public let modulusBits: Int
-        /// Nil when the round ended before the cohort was frozen.
-        public let topology: Topology?
-        public let stages: [Stage: StageFigures]
-        /// The sum, when the round was released.
-        public let sum: AggregateSum?
-        /// Why nothing was opened, when it was aborted.
-        public let abort: AggregationFault?
-        /// Whether the sum equals the survivors' plaintext sum in every coordinate; false when aborted.
-        public let isExact: Bool
-
-        public var survivors: Int { sum?.survivors.count ?? 0 }
-    }
-
-    /// The parameters that the drill's round runs under.
-    public func parameters() throws(ParameterError) -> AggregationParameters {
-        let colluders = (colluderFraction * Rational(clients)).floor.asInt ?? 0
-        // The floor holds for everyone who is left at the first freeze.
-        let left = clients - lost(at: .advertiseKeys)
-        let usual =
-            clients < AggregationParameters.defaultCohortFloor
-            ? clients / 2 + 1 : colluders + AggregationParameters.defaultSurvivorsBeyondColluders
-        let floor = minSurvivors ?? min(left, max(2, usual))
-        let isTiny =
-            left < AggregationParameters.defaultCohortFloor
-            || floor - colluders < AggregationParameters.defaultSurvivorsBeyondColluders
-        return try AggregationParameters(
-            task: "drill", round: 1, context: Digest.labelled("drill", [littleEndianBytes(seed)]),
-            vectorLength: dimension, modulusBits: modulusBits,
-            cohort: min(left, clients)...clients, minSurvivors: floor, profile: profile,
-            colluderFraction: colluderFraction, dropoutFraction: dropoutFraction,
-            allowTinyCohort: isTiny)
-    }
-
-    private func lost(at stage: Stage) -> Int {
-        min(clients, ((drops[stage] ?? 0) * Rational(clients) + Rational(1, 2)).floor.asInt ?? 0)
-    }
-
-    /// Runs the round.
-    ///
-    /// - Parameter clock: nanoseconds from an arbitrary start; only used to measure.
-    /// - Throws: `ParameterError` when the drill's parameters cannot be used.
-    public func run(clock: () -> UInt64) throws(ParameterError) -> Report {
-        let world = DrillWorld(self, parameters: try parameters())
-        return world.run(clock: clock)
-    }
-}
-
 /// The peers of one drill and the loop over the stages.
-private final class DrillWorld {
+final class DrillWorld {
     private let drill: Drill
     private let parameters: AggregationParameters
-    private let server: ServerSession
+    private var server: ServerSession
+    private let startServer: () -> ServerSession
     // Each element is touched by one thread at a time.
     private let sessions: [ClientSession]
     private let randoms: [StreamRandom]
     private let lastStage: [Stage?]
+
+    private var tamper: DrillTamper
+    /// What a server would have stored, kept when a fault will need it; nil stands for a stage's end.
+    private var storedInputs: [(sender: ClientID, bytes: [UInt8])?] = []
     private var figures: [Stage: Drill.StageFigures] = [:]
+    private var refusals: [AggregationFault] = []
+    private var departures: [AggregationFault] = []
 
     init(_ drill: Drill, parameters: AggregationParameters) {
         self.drill = drill
@@ -123,21 +34,27 @@ private final class DrillWorld {
         let manifest = RoundManifest(
             parameters: parameters, serverNonce: Digest(bytes: random.bytes(Digest.length))!,
             rosterDigest: known?.digest, deadlines: [], expiry: .max)
-        server = ServerSession(
-            manifest: manifest, signingKey: serverKey, roster: known, threads: drill.threads)
+        startServer = {
+            ServerSession(
+                manifest: manifest, signingKey: serverKey, roster: known, threads: drill.threads)
+        }
+        server = startServer()
         let policy = ClientPolicy(
             context: parameters.context, vectorLength: parameters.vectorLength,
             modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
             minSurvivors: parameters.minSurvivors,
             requireMaliciousServerProfile: drill.profile == .maliciousServer,
             allowTinyCohort: parameters.allowTinyCohort)
+        let cache = drill.sharesCohortChecks ? CohortCache() : nil
         sessions = identities.map {
             ClientSession(
                 identity: $0, server: serverKey.verifyingKey, roster: known, policy: policy,
-                journal: InMemoryJournal())
+                journal: InMemoryJournal(), threads: 1, cohortCache: cache)
         }
         randoms = identities.map { _ in StreamRandom(keyedBy: &random) }
         lastStage = Self.losses(drill, &random)
+        let victim = lastStage.firstIndex(of: nil) ?? 0
+        tamper = DrillTamper(faults: drill.faults, victim: victim, identity: identities[victim])
     }
 
     /// For each client the stage at which it is lost, or nil.
@@ -145,8 +62,7 @@ private final class DrillWorld {
         var left = Array(0..<drill.clients)
         var result = [Stage?](repeating: nil, count: drill.clients)
         for stage in Stage.allCases {
-            let share = (drill.drops[stage] ?? 0) * Rational(drill.clients) + Rational(1, 2)
-            for _ in 0..<min(left.count, share.floor.asInt ?? 0) {
+            for _ in 0..<min(left.count, drill.lost(at: stage)) {
                 let pick = Int(random.uniform(below: UInt64(left.count)))
                 result[left.remove(at: pick)] = stage
             }
@@ -171,9 +87,15 @@ private final class DrillWorld {
         var stage = Stage.advertiseKeys
         while true {
             let start = clock()
-            for item in inbox { figures[stage, default: .init()].bytesDown += item.message.count }
+            for place in inbox.indices {
+                figures[stage, default: .init()].bytesDown += inbox[place].message.count
+                inbox[place].message = tamper.down(
+                    stage, index: inbox[place].index, position: place, inbox[place].message)
+            }
             answer(stage, inbox.filter { lastStage[$0.index].map { stage < $0 } ?? true })
+            if tamper.kills(at: stage) { restartServer() }
             let action = server.closeStage()
+            if tamper.mayKill { storedInputs.append(nil) }
             figures[stage, default: .init()].nanoseconds = clock() - start
             switch action {
             case .send(let next, let messages):
@@ -191,7 +113,20 @@ private final class DrillWorld {
     private func report(sum: AggregateSum?, abort: AggregationFault?, isExact: Bool) -> Drill.Report {
         Drill.Report(
             clients: drill.clients, modulusBits: parameters.modulusBits, topology: server.topology,
-            stages: figures, sum: sum, abort: abort, isExact: isExact)
+            stages: figures, sum: sum, abort: abort, refusals: refusals, departures: departures,
+            isExact: isExact)
+    }
+
+    /// A new server process: the stored inputs bring it to where the old one was.
+    private func restartServer() {
+        server = startServer()
+        for input in storedInputs {
+            if let input {
+                try? server.receive(input.bytes, from: input.sender)
+            } else {
+                _ = server.closeStage()
+            }
+        }
     }
 
     /// Lets the clients answer, a few at a time, and hands their messages to the server.
@@ -199,7 +134,7 @@ private final class DrillWorld {
         let batch = 4 * drill.threads
         for start in stride(from: 0, to: inbox.count, by: batch) {
             let items = Array(inbox[start..<min(start + batch, inbox.count)])
-            var answers = [[[UInt8]]](repeating: [], count: items.count)
+            var answers = [Result<[[UInt8]], AggregationFault>](repeating: .success([]), count: items.count)
             answers.withUnsafeMutableBufferPointer { buffer in
                 nonisolated(unsafe) let output = buffer
                 nonisolated(unsafe) let world = self
@@ -207,33 +142,50 @@ private final class DrillWorld {
                     output[position] = world.messages(stage, items[position].index, items[position].message)
                 }
             }
-            for (item, messages) in zip(items, answers) where !messages.isEmpty {
-                figures[stage, default: .init()].answers += 1
-                for message in messages {
-                    figures[stage, default: .init()].bytesUp += message.count
-                    try? server.receive(message, from: ClientID(UInt64(item.index)))
+            for (item, answer) in zip(items, answers) {
+                switch answer {
+                case .success(let messages): deliver(stage, item.index, messages)
+                case .failure(let fault): departures.append(fault)
                 }
             }
         }
     }
 
-    /// One client's answer; none when it refuses, which makes it a dropout and shows in the figures.
-    private func messages(_ stage: Stage, _ index: Int, _ message: [UInt8]) -> [[UInt8]] {
+    private func deliver(_ stage: Stage, _ index: Int, _ messages: [[UInt8]]) {
+        var accepted = false
+        for (sender, bytes) in tamper.up(stage, index: index, messages) {
+            figures[stage, default: .init()].bytesUp += bytes.count
+            let id = ClientID(UInt64(sender))
+            if tamper.mayKill { storedInputs.append((id, bytes)) }
+            do throws(AggregationFault) {
+                try server.receive(bytes, from: id)
+                accepted = true
+            } catch {
+                refusals.append(error)
+            }
+        }
+        if accepted { figures[stage, default: .init()].answers += 1 }
+    }
+
+    /// One client's answer, or why it leaves, which makes it a dropout.
+    private func messages(
+        _ stage: Stage, _ index: Int, _ message: [UInt8]
+    ) -> Result<[[UInt8]], AggregationFault> {
         let session = sessions[index]
         var random = randoms[index]
-        do {
+        do throws(AggregationFault) {
             switch stage {
             case .advertiseKeys:
-                return [try session.advertiseKeys(message, now: 0, random: &random)]
-            case .shareKeys: return [try session.shareKeys(message, random: &random)]
+                return .success([try session.advertiseKeys(message, now: 0, random: &random)])
+            case .shareKeys: return .success([try session.shareKeys(message, random: &random)])
             case .submitMaskedInput:
-                return Array(
-                    try session.maskedInput(message, values: contribution(index)).messages)
-            case .confirmSurvivors: return [try session.confirmSurvivors(message)]
-            case .unmask: return [try session.unmask(message)]
+                let upload = try session.maskedInput(message, values: contribution(index))
+                return .success(Array(upload.messages))
+            case .confirmSurvivors: return .success([try session.confirmSurvivors(message)])
+            case .unmask: return .success([try session.unmask(message)])
             }
         } catch {
-            return []
+            return .failure(error)
         }
     }
 

@@ -1,0 +1,136 @@
+import Glibc
+
+/// One event's privacy loss on a grid of step h, rounded so that it dominates the true one
+/// (connect-the-dots, [DGK22]).
+///
+/// Each piece of mass whose loss lies between two grid points is split between them so that its
+/// probability stays the same under *both* worlds; the hockey-stick curve then becomes the chord
+/// of the true convex curve, hence lies above it. Losses are first raised by their own arithmetic
+/// error.
+package struct GridLoss {
+    /// Index of the first mass: loss = (first + i)·h.
+    package let first: Int
+    package let masses: [Double]
+    /// Probability of an unbounded loss.
+    package let infinite: Double
+
+    package enum Direction { case remove, add }
+
+    /// Gauss–Legendre nodes and weights on (−1, 1): two for cells far narrower than a panel, where
+    /// their error is as small as that of four on a whole one.
+    static let twoNodes: [(Double, Double)] = [(-0.5773502691896257, 1), (0.5773502691896257, 1)]
+    static let fourNodes: [(Double, Double)] = [
+        (-0.8611363115940526, 0.34785484513745385), (-0.33998104358485626, 0.6521451548625461),
+        (0.33998104358485626, 0.6521451548625461), (0.8611363115940526, 0.34785484513745385),
+    ]
+
+    /// - Parameters:
+    ///   - rate: Poisson sampling rate; 1 for none.
+    ///   - direction: `.remove` is ln(P/Q) under P = (1−q)Q + qP₁, `.add` is ln(Q/P) under Q.
+    package init(_ base: BaseLoss, rate: Double, direction: Direction, step: Double) {
+        var builder = Builder(base, rate: rate, direction: direction, step: step)
+        builder.addAtoms()
+        builder.addSmoothPart()
+        first = builder.first
+        // Quadrature is good to 1e-14 relative on its panels.
+        masses = builder.masses.map { $0 * (1 + 1e-13) }
+        infinite = direction == .remove || rate == 1 ? base.beyond : 0
+    }
+}
+
+/// Fills a grid with one event's masses.
+private struct Builder {
+    let base: BaseLoss
+    let rate: Double
+    let direction: GridLoss.Direction
+    let step: Double
+    let first: Int
+    var masses: [Double]
+    private let stepExpm1: Double
+
+    init(_ base: BaseLoss, rate: Double, direction: GridLoss.Direction, step: Double) {
+        self.base = base
+        self.rate = rate
+        self.direction = direction
+        self.step = step
+        stepExpm1 = expm1(step)
+        var losses = base.atoms.map(\.loss)
+        if base.smooth != nil { losses += [base.range.lowerBound, base.range.upperBound] }
+        let sampled = losses.map { Self.sampledLoss($0, rate) }
+        let signed = direction == .remove ? sampled : sampled.map { -$0 }
+        // The folded lower tail of an added unit sits at the largest loss, −ln(1−q).
+        let top = direction == .add && rate < 1 ? max(signed.max()!, -log1p(-rate)) : signed.max()!
+        first = Int((signed.min()! / step).rounded(.down)) - 1
+        masses = [Double](repeating: 0, count: Int((top / step).rounded(.up)) + 3 - first)
+    }
+
+    /// L = ln(1 − q + q e^ℓ).
+    static func sampledLoss(_ loss: Double, _ rate: Double) -> Double {
+        rate == 1 ? loss : log1p(rate * expm1(loss))
+    }
+
+    /// ℓ with L(ℓ) = `sampled`; −∞ below the least loss ln(1−q).
+    private func baseLoss(_ sampled: Double) -> Double {
+        guard rate < 1 else { return sampled }
+        let ratio = expm1(sampled) / rate
+        return ratio > -1 ? log1p(ratio) : -.infinity
+    }
+
+    /// Splits `mass` at `loss` between its two grid neighbours.
+    private mutating func put(_ loss: Double, _ mass: Double) {
+        let raised = loss + (1 + abs(loss)) * 16 * Rounding.ulp
+        let cell = Int((raised / step).rounded(.down))
+        let gap = min(step, max(0, Double(cell + 1) * step - raised))
+        // Share of the lower point: (e^{gap} − 1)/(e^h − 1) keeps P and Q.
+        let share = min(1, max(0, expm1(gap) / stepExpm1))
+        masses[cell - first] += mass * share
+        masses[cell + 1 - first] += mass * (1 - share)
+    }
+
+    private mutating func take(_ loss: Double, _ mass: Double) {
+        let sampled = Self.sampledLoss(loss, rate)
+        switch direction {
+        case .remove: put(sampled, mass * (rate == 1 ? exp(loss) : 1 + rate * expm1(loss)))
+        case .add: put(-sampled, mass)
+        }
+    }
+
+    mutating func addAtoms() {
+        for atom in base.atoms { take(atom.loss, atom.mass) }
+    }
+
+    /// Integrates the smooth part cell by cell, so that the split is smooth inside each panel.
+    mutating func addSmoothPart() {
+        guard let smooth = base.smooth else { return }
+        let low = base.range.lowerBound
+        let high = base.range.upperBound
+        var cell = Int((Self.sampledLoss(low, rate) / step).rounded(.down))
+        var start = low
+        while start < high {
+            cell += 1
+            let end = min(high, max(start, baseLoss(Double(cell) * step)))
+            var left = start
+            while left < end {
+                let panel = max(smooth.panel(left) * 0.8, 1e-12)
+                // A last sliver is merged rather than left over.
+                let right = left + panel * 1.25 >= end ? end : left + panel
+                let half = (right - left) / 2
+                let nodes =
+                    (right - left) * 64 < panel ? GridLoss.twoNodes : GridLoss.fourNodes
+                for (node, weight) in nodes {
+                    let loss = left + half * (1 + node)
+                    take(loss, smooth.density(loss) * weight * half)
+                }
+                left = right
+            }
+            start = end
+        }
+        // What lies below the range is raised: to its end, or to the most an added unit can lose.
+        switch direction {
+        case .remove: put(Self.sampledLoss(low, rate), base.beyond)
+        case .add:
+            put(-Self.sampledLoss(high, rate), base.beyond)
+            if rate < 1 { put(-log1p(-rate), base.beyond) }
+        }
+    }
+}

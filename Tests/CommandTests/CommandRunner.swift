@@ -1,0 +1,68 @@
+import Foundation
+
+/// Runs the built executable as a shell would, and catches what it says.
+struct CommandRunner {
+    struct Result {
+        let status: Int32
+        let output: String
+        let errors: String
+
+        /// The JSON envelope on stdout.
+        var json: [String: Any] {
+            (try? JSONSerialization.jsonObject(with: Data(output.utf8))) as? [String: Any] ?? [:]
+        }
+
+        var data: [String: Any] { json["data"] as? [String: Any] ?? [:] }
+        var error: [String: Any] { json["error"] as? [String: Any] ?? [:] }
+    }
+
+    /// The package's root, from this file's place in it.
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    /// The executable that the same build made: beside the test bundle.
+    private static let executable: URL = {
+        let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+        let beside = bundle.deletingLastPathComponent().appendingPathComponent("fedtrain")
+        return FileManager.default.isExecutableFile(atPath: beside.path)
+            ? beside : root.appendingPathComponent(".build/release/fedtrain")
+    }()
+
+    /// A directory of its own for each test, removed by the system's own rules.
+    let directory: URL
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("fedtrain-command-tests-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    }
+
+    func path(_ name: String) -> String { directory.appendingPathComponent(name).path }
+
+    func write(_ text: String, to name: String) throws -> String {
+        try Data(text.utf8).write(to: directory.appendingPathComponent(name))
+        return path(name)
+    }
+
+    func run(_ arguments: String...) throws -> Result { try run(arguments) }
+
+    func run(_ arguments: [String]) throws -> Result {
+        let process = Process()
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = directory
+        let output = path("stdout-\(UUID().uuidString)")
+        let errors = path("stderr-\(UUID().uuidString)")
+        // Files instead of pipes: no output can fill a buffer and block.
+        for file in [output, errors] { try Data().write(to: URL(fileURLWithPath: file)) }
+        process.standardOutput = FileHandle(forWritingAtPath: output)
+        process.standardError = FileHandle(forWritingAtPath: errors)
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return Result(
+            status: process.terminationStatus,
+            output: try String(contentsOfFile: output, encoding: .utf8),
+            errors: try String(contentsOfFile: errors, encoding: .utf8))
+    }
+}

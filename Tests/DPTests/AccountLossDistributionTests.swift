@@ -1,0 +1,165 @@
+import DP
+import Foundation
+import GMP
+import Testing
+
+@Suite struct AccountLossDistributionTests {
+    let file = AccountVectorFile.shared
+
+    @Test func sampledGaussiansAreBoundedTightly() throws {
+        for vector in file.of("poisson_subsampled_gaussian_composed") {
+            let events = try tally(
+                .poissonSampled(
+                    rate: vector.rational("q"),
+                    .gaussian(noiseMultiplier: vector.rational("noise_multiplier"))),
+                count: vector.integer("T"))
+            let ours = try PLDAccountant().epsilon(of: events, delta: vector.delta)
+            let rdp = try RDPAccountant().epsilon(of: events, delta: vector.delta)
+            #expect(ours.upper <= rdp.upper && ours.lower <= ours.upper, "\(vector.id)")
+            for bracket in vector.results.compactMap(\.bracket) where bracket.count == 3 {
+                #expect(ours.upper >= bracket[0], "\(vector.id) \(ours.upper) \(bracket)")
+                #expect(ours.upper <= bracket[2] + 1e-4, "\(vector.id) \(ours.upper) \(bracket)")
+            }
+            if let exact = vector.first(kind: "exact") {
+                #expect(ours.upper >= exact, "\(vector.id) \(ours.upper) \(exact)")
+            }
+            if let theirs = vector.first(method: "PLDAccountant(1e-4)") {
+                #expect(ours.upper <= theirs * 1.001 + 1e-6, "\(vector.id) \(ours.upper) \(theirs)")
+            }
+        }
+    }
+
+    /// Where a plain float transform undershoots the truth by up to 7 per cent.
+    @Test(arguments: [(10.0, 100), (100, 10_000), (2, 16), (30, 1000)])
+    func composedGaussiansNeverUndershootDownToTinyDeltas(sigma: Double, count: Int) throws {
+        let mu = Double(count).squareRoot() / sigma
+        for delta in [1e-5, 1e-10, 1e-14, 1e-18, 1e-40] {
+            let exact = GaussianTradeOff.epsilon(mu: mu, delta: delta)
+            let step = (12 * 3e-5 * exact.upper / (Double(count) * 20)).squareRoot()
+            let base = BaseLoss.gaussian(
+                mu: 1 / sigma, tail: delta * 1e-9 / Double(count), basis: .published)
+            let loss = GridLoss(base, rate: 1, direction: .remove, step: step)
+            let composed = try #require(
+                LossComposition([(loss, count)], step: step, tilt: exact.upper / (mu * mu) + 0.5))
+            let ours = try #require(composed.epsilon(delta: delta))
+            #expect(ours >= exact.lower, "σ \(sigma) δ \(delta): \(ours) below \(exact.lower)")
+            #expect(ours <= exact.upper * (1 + 1e-4), "σ \(sigma) δ \(delta): \(ours) \(exact.upper)")
+        }
+    }
+
+    @Test func oneSampledGaussianMatchesItsClosedForm() throws {
+        for (q, z) in [(0.001, 0.8), (0.1, 1.0), (0.5, 3.0), (0.9, 0.7)] {
+            let events = try tally(
+                .poissonSampled(
+                    rate: Rational(exactly: q)!, .gaussian(noiseMultiplier: Rational(exactly: z)!)))
+            for epsilon in [0.01, 0.1, 0.5, 1.0, 3.0] {
+                // P > e^ε Q beyond x: e^{(2x−1)/2z²} = (e^ε − 1 + q)/q; removal is the worse direction.
+                let x = z * z * log((exp(epsilon) - 1 + q) / q) + 0.5
+                let p =
+                    (1 - q) * NormalDistribution.upperTail(x / z)
+                    + q * NormalDistribution.upperTail((x - 1) / z)
+                let exact = p - exp(epsilon) * NormalDistribution.upperTail(x / z)
+                let ours = try PLDAccountant().delta(of: events, epsilon: epsilon)
+                #expect(ours.upper >= exact * (1 - 1e-12), "q \(q) z \(z) ε \(epsilon)")
+                #expect(
+                    ours.upper <= exact * 1.01 + 1e-15, "q \(q) z \(z) ε \(epsilon) \(ours.upper) \(exact)")
+                #expect(ours.lower <= exact * (1 + 1e-9))
+            }
+        }
+    }
+
+    @Test func pureMechanismsStayBelowTheirSumAndAboveTheReference() throws {
+        for vector in file.of("laplace_composed") {
+            let events = try tally(
+                .laplace(noiseMultiplier: vector.rational("scale") / vector.rational("sensitivity")),
+                count: vector.integer("k"))
+            let ours = try PLDAccountant().epsilon(of: events, delta: vector.delta)
+            #expect(ours.upper <= vector.first(method: "k/scale")! * (1 + 1e-12), "\(vector.id)")
+            for bracket in vector.results.compactMap(\.bracket) where bracket.count == 3 {
+                #expect(ours.upper >= bracket[0], "\(vector.id) \(ours.upper) \(bracket)")
+            }
+            let theirs = vector.first(method: "PLDAccountant(1e-4)")!
+            #expect(relative(ours.upper, theirs) < 1e-3, "\(vector.id) \(ours.upper) \(theirs)")
+        }
+        for vector in file.of("discrete_laplace_composed") {
+            let events = try tally(
+                .discreteLaplace(
+                    scale: vector.rational("scale_t"), sensitivity: vector.integer("sensitivity")),
+                count: vector.integer("k"))
+            let ours = try PLDAccountant().epsilon(of: events, delta: vector.delta)
+            let theirs = vector.first(method: "from_discrete_laplace")!
+            #expect(relative(ours.upper, theirs) < 1e-3, "\(vector.id) \(ours.upper) \(theirs)")
+        }
+    }
+
+    @Test func composedRandomisedResponseCountsItsRuns() throws {
+        // dp-accounting 0.6.0 ignores the count here; four runs of ε = ln 5 cost 4·ln 5 at δ → 0.
+        let events = try tally(
+            .randomisedResponse(noiseProbability: Rational(1, 3), buckets: 2), count: 4)
+        let pure = 4 * log(5.0)
+        let ours = try PLDAccountant().epsilon(of: events, delta: 1e-12)
+        #expect(ours.upper <= pure * (1 + 1e-12) && ours.upper > pure * 0.999, "\(ours) \(pure)")
+    }
+
+    @Test func halvesComposeToTheWhole() throws {
+        let kind = PrivacyEvent.Kind.poissonSampled(rate: Rational(1, 20), .gaussian(noiseMultiplier: 1))
+        let other = PrivacyEvent.Kind.poissonSampled(
+            rate: Rational(1, 20), .gaussian(noiseMultiplier: Rational(1_000_001, 1_000_000)))
+        let whole = try PLDAccountant().epsilon(of: tally(kind, count: 100), delta: 1e-6)
+        let mixed = try PLDAccountant().epsilon(
+            of: tally(.composed([.repeated(kind, count: 50), .repeated(other, count: 50)])), delta: 1e-6)
+        #expect(relative(whole.upper, mixed.upper) < 1e-4, "\(whole.upper) \(mixed.upper)")
+    }
+
+    @Test func sampledIntegerNoiseRestsOnTheCertificateAndStaysBelowRDP() throws {
+        let events = try tally(
+            .poissonSampled(
+                rate: Rational(1, 10),
+                .discreteGaussianSum(
+                    delta2Squared: 250_000, sigmaLocalSquared: 50_000, honestShares: 5, dimension: 4096)),
+            count: 60)
+        let continuous = try tally(
+            .poissonSampled(rate: Rational(1, 10), .gaussian(noiseMultiplier: 1)), count: 60)
+        let ours = try PLDAccountant().epsilon(of: events, delta: 1e-5)
+        let gaussian = try PLDAccountant().epsilon(of: continuous, delta: 1e-5)
+        #expect(ours.basis == .ownCertificate)
+        #expect(ours.upper >= gaussian.upper * (1 - 1e-9) && relative(ours.upper, gaussian.upper) < 1e-5)
+        #expect(ours.upper < (try RDPAccountant().epsilon(of: events, delta: 1e-5)).upper)
+    }
+
+    @Test(arguments: [AccountantKind.rdp, .pld])
+    func absurdlySmallNoiseGivesAnHonestAnswer(kind: AccountantKind) throws {
+        for inner in [
+            PrivacyEvent.Kind.gaussian(noiseMultiplier: Rational(1, 1_000_000)),
+            .gaussian(noiseMultiplier: Rational(1, 30)), .laplace(noiseMultiplier: Rational(1, 900)),
+        ] {
+            let events = try tally(.poissonSampled(rate: Rational(1, 2), inner), count: 3)
+            let price = try kind.accountant.epsilon(of: events, delta: 1e-6)
+            #expect(price.upper > 100 && !price.lower.isNaN)
+            #expect(try kind.accountant.delta(of: events, epsilon: 1).upper > 0.5)
+        }
+    }
+
+    @Test func theTransformErrsLessThanItsBound() {
+        for levels in [1, 3, 8, 12] {
+            let size = 1 << levels
+            let transform = FourierTransform(size: size)
+            var real = (0..<size).map { 1.0 / Double(1 + ($0 * 7919) % size) }
+            var imaginary = [Double](repeating: 0, count: size)
+            let input = real
+            let total = input.reduce(0, +)
+            transform.forward(&real, &imaginary)
+            for k in [0, 1, size / 3, size / 2, size - 1] {
+                var x = 0.0
+                var y = 0.0
+                for (j, value) in input.enumerated() {
+                    let angle = -2 * Double.pi * Double((j * k) % size) / Double(size)
+                    x += value * cos(angle)
+                    y += value * sin(angle)
+                }
+                let bound = transform.errorBound * total + 1e-13 * total
+                #expect(abs(real[k] - x) <= bound && abs(imaginary[k] - y) <= bound)
+            }
+        }
+    }
+}

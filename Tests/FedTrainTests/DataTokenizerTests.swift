@@ -1,0 +1,102 @@
+import FedTrain
+import Models
+import Testing
+
+@Suite struct DataTokenizerTests {
+    static let records = [
+        Record(.instruction(instruction: "Name the ward.", input: "Room 12.", output: "Ward 3")),
+        Record(.instruction(instruction: "Say hello.", input: "", output: "Hello!")),
+        Record(.text("Some running text, 12 words or so.")),
+    ]
+
+    func make(
+        _ kind: String = "llama3", _ template: PromptTemplate = .plain, max: Int = .max,
+        _ overlong: OverlongPolicy = .truncate
+    ) throws -> RecordTokenizer {
+        let tokenizer = try DataFixtures.tokenizer(kind)
+        return RecordTokenizer(
+            tokenizer: tokenizer, template: template, tokensMax: max, overlong: overlong,
+            endToken: tokenizer.id(of: "<|endoftext|>"))
+    }
+
+    @Test func alpacaRecordsHaveTheIDsAndLabelsOfFSLLM() throws {
+        let rows = try DataFixtures.json(DataFixtures.vectors + "/tokenizers/prompts.json")["rows"]!.array!
+        #expect(rows.count == 10)
+        for row in rows {
+            let record = row["record"]!
+            let tokenizer = try make(row["tokenizer"]!.string!, .alpaca)
+            let set = tokenizer.examples([
+                Record(
+                    .instruction(
+                        instruction: record["instruction"]!.string!, input: record["input"]?.string ?? "",
+                        output: record["output"]!.string!))
+            ])
+            let example = try #require(set.examples.first)
+            #expect(example.tokens.map(Int.init) == row["ids"]!.array!.map { $0.integer! })
+            #expect(example.targetStart == row["target_start"]!.integer!)
+        }
+    }
+
+    @Test func aPlainExampleIsPromptAnswerAndEndToken() throws {
+        let tokenizer = try make()
+        let set = tokenizer.examples(Self.records)
+        for (record, example) in zip(Self.records, set.examples).dropLast() {
+            let prompt = tokenizer.promptTokens(record)
+            #expect(prompt.first == tokenizer.tokenizer.id(of: "<s>"))
+            #expect(example.tokens.starts(with: prompt) && example.targetStart == prompt.count)
+            #expect(example.tokens.last == tokenizer.endToken)
+            guard case .instruction(_, _, let output) = record.content else { continue }
+            let answer = example.tokens[example.targetStart...].dropLast()
+            #expect(tokenizer.tokenizer.decode(answer) == output)
+            #expect(tokenizer.ids(of: record) == example.tokens)
+        }
+    }
+
+    @Test func textGetsTheTokenizersOwnSpecialTokensAndIsPredictedFromTheSecondToken() throws {
+        for template in PromptTemplate.allCases {
+            let tokenizer = try make("llama3", template)
+            let example = tokenizer.examples([Self.records[2]]).examples[0]
+            #expect(example.tokens == tokenizer.tokenizer.encode("Some running text, 12 words or so."))
+            #expect(example.targetStart == 1)
+        }
+        #expect(try make("llama3", .text).examples(Self.records).examples.allSatisfy { $0.targetStart == 1 })
+    }
+
+    @Test func recordsThatCannotBeLearnedFromAreCountedByReason() throws {
+        let set = try make(max: 12, .drop).examples([
+            Record(.instruction(instruction: "a", input: "", output: "b")),
+            Record(.instruction(instruction: "a", input: "", output: " \n")),
+            Record(.instruction(instruction: String(repeating: "long ", count: 20), input: "", output: "b")),
+            Record(.text("")), Record(.text("ok ok")),
+        ])
+        #expect(set.indices == [0, 4])
+        #expect(set.unusableCounts == [.emptyAnswer: 1, .tooLong: 1, .nothingToPredict: 1])
+        #expect(
+            set.summary == "5 records: 2 usable, 3 not (1 empty answer, 1 nothing to predict, 1 too long)")
+    }
+
+    /// For every window, what is kept is begin token, the prompt's end, and the answer's start; it fills
+    /// the window, and at least half of the room is left to a long answer.
+    @Test func truncationKeepsTheEndOfThePromptAndTheStartOfTheAnswer() throws {
+        let record = Record(
+            .instruction(
+                instruction: "one two three four five six seven eight", input: "", output: "nine ten eleven"))
+        let whole = try make().examples([record]).examples[0]
+        let prompt = whole.tokens[1..<whole.targetStart]
+        let answer = whole.tokens[whole.targetStart...]
+        for window in 4..<whole.tokens.count {
+            let set = try make(max: window).examples([record])
+            #expect(set.truncatedCount == 1)
+            let example = set.examples[0]
+            let keptPrompt = example.tokens[1..<example.targetStart]
+            let keptAnswer = example.tokens[example.targetStart...]
+            #expect(example.tokens.count == window && example.tokens[0] == whole.tokens[0])
+            #expect(keptPrompt.elementsEqual(prompt.suffix(keptPrompt.count)))
+            #expect(keptAnswer.elementsEqual(answer.prefix(keptAnswer.count)) && !keptAnswer.isEmpty)
+            #expect(keptAnswer.count == answer.count || keptPrompt.count == (window - 1) / 2)
+        }
+        #expect(try make(max: whole.tokens.count).examples([record]).truncatedCount == 0)
+        let prompted = try make(max: 10).promptTokens(record, leavingRoomFor: 4)
+        #expect(prompted == Array(whole.tokens.prefix(1) + prompt.suffix(5)))
+    }
+}
