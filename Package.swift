@@ -5,7 +5,7 @@ import PackageDescription
 let package = Package(
     name: "fedtrain",
     products: [
-        .executable(name: "fedtrain", targets: ["fedtrain"]),
+        .executable(name: "fedtrain", targets: ["fedtrain"])
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -17,6 +17,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CGMP", providers: [.apt(["libgmp-dev"])]),
         .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CMalloc"),
 
         // Floor 1: one Swift face per library, and the numeric kernels.
         .target(name: "Sodium", dependencies: ["CSodium"]),
@@ -42,7 +43,7 @@ let package = Package(
         .executableTarget(
             name: "fedtrain",
             dependencies: [
-                "FedTrain",
+                "FedTrain", "CMalloc",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -61,3 +62,10 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Continuous integration builds without a single warning; elsewhere a newer compiler may find new ones.
+if Context.environment["CI"] != nil {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

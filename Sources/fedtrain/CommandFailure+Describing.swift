@@ -91,7 +91,8 @@ extension CommandFailure {
                 hint: "raise privacy.epsilon, or use a new workspace for other people's data")
         case .tooFewClients(let found, let needed):
             self.init(
-                .configuration, "there are \(found) clients with usable records, but at least \(needed) are needed",
+                .configuration,
+                "there are \(found) clients with usable records, but at least \(needed) are needed",
                 privacy: "nothing was trained or spent",
                 hint: "lower rounds.minSurvivors (not below 3) or add clients")
         case .noFilesMatch(let pattern):

@@ -34,7 +34,10 @@ struct DrillCommand: ResultCommand {
     @Option(help: "γ, the share of clients that may collude with the server.")
     var colluders: String = "1/10"
 
-    @Option(help: "δ, the share of clients that may vanish and the round still completes; from --drop when not given.")
+    @Option(
+        help:
+            "δ, the share of clients that may vanish and the round still completes; from --drop when not given."
+    )
     var dropouts: String?
 
     @Option(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMalloc
 import Foundation
 
 /// The root of the command line.
@@ -48,7 +49,8 @@ extension ResultCommand {
         let failure = failure(in: payload)
         if console.json {
             let envelope = Envelope(
-                ok: failure == nil, command: commandName, data: payload, error: failure.map(ErrorPayload.init))
+                ok: failure == nil, command: commandName, data: payload, error: failure.map(ErrorPayload.init)
+            )
             console.output(try encodeJSON(envelope))
         } else {
             console.output(describe(payload))
@@ -74,6 +76,12 @@ enum Main {
     static func main() {
         // A reader that goes away must not kill the run in the middle of a write to its workspace.
         signal(SIGPIPE, SIG_IGN)
+        // A file over the size limit is an error to report, not a reason to be killed.
+        signal(SIGXFSZ, SIG_IGN)
+        // Large buffers go back to the system at once. With glibc's sliding threshold they would stay in
+        // the heap, which then grew from round to round by a megabyte.
+        mallopt(M_MMAP_THRESHOLD, 128 << 10)
+        mallopt(M_ARENA_MAX, 2)
         do {
             var command = try Fedtrain.parseAsRoot()
             try command.run()

@@ -87,7 +87,8 @@ struct InitCommand: ResultCommand {
         guard let path else {
             throw CommandFailure(
                 .usage, "the template `\(template.rawValue)` needs \(option)",
-                hint: "fedtrain init DIR --template \(template.rawValue) --base MODEL-DIR --clients 'data/*.jsonl'"
+                hint:
+                    "fedtrain init DIR --template \(template.rawValue) --base MODEL-DIR --clients 'data/*.jsonl'"
             )
         }
         return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path

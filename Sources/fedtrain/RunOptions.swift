@@ -6,7 +6,8 @@ import Sodium
 /// Seed and clock of a run: below the command line both are arguments.
 struct RunOptions: ParsableArguments {
     @Option(
-        help: "Replay seed. Without it randomness comes from the operating system; with it, whoever knows the seed can recompute the noise."
+        help:
+            "Replay seed. Without it randomness comes from the operating system; with it, whoever knows the seed can recompute the noise."
     )
     var seed: UInt64?
 

@@ -20,7 +20,8 @@ enum YAMLFile {
                     .usage, "`--set \(override)` is not of the form path=value",
                     hint: "for example: --set rounds.count=20")
             }
-            let value = try parse(String(override[override.index(after: equals)...]), file: "--set \(override)")
+            let value = try parse(
+                String(override[override.index(after: equals)...]), file: "--set \(override)")
             do {
                 node = try node.setting(
                     path: String(override[..<equals]), to: value.withoutPositions)
@@ -39,7 +40,8 @@ enum YAMLFile {
         do {
             return try FederationConfiguration(reading: node)
         } catch {
-            let place = error.position.map { "\(path):\($0.line):\($0.column)" }
+            let place =
+                error.position.map { "\(path):\($0.line):\($0.column)" }
                 ?? (overrides.isEmpty ? path : "--set")
             throw CommandFailure(
                 .configuration, error.message + (error.suggestion.map { " — \($0)" } ?? ""), at: place,

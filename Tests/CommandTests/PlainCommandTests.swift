@@ -46,7 +46,8 @@ import Testing
 
     @Test func generateAnswersTheBuiltInForm() throws {
         let result = try command.run(
-            "generate", "--prompt", "Fill our form.\nTwo taps are dripping.\n", "--max-tokens", "30", "--json")
+            "generate", "--prompt", "Fill our form.\nTwo taps are dripping.\n", "--max-tokens", "30", "--json"
+        )
         #expect(result.status == 0)
         #expect((result.data["text"] as? String)?.contains("desk=") == true)
     }

@@ -39,7 +39,9 @@ import Testing
         let result = try command.run("simulate", file)
         #expect(result.status == 78)
         #expect(result.errors.contains("minSurvivor"))
-        #expect(result.errors.contains("`rounds.minSurvivors` is missing") || result.errors.contains("did you mean"))
+        #expect(
+            result.errors.contains("`rounds.minSurvivors` is missing")
+                || result.errors.contains("did you mean"))
         let extra = try command.run("plan", command.path("w/federation.yaml"), "--set", "rounds.cuont=3")
         #expect(extra.status == 78)
         #expect(runs.isEmpty)
@@ -50,7 +52,8 @@ import Testing
         let result = try command.run("plan", file)
         #expect(result.status == 78)
         #expect(result.errors.contains("did you mean `count`?"))
-        let line = try String(contentsOfFile: file, encoding: .utf8)
+        let line =
+            try String(contentsOfFile: file, encoding: .utf8)
             .components(separatedBy: "\n").firstIndex { $0.contains("coumt") }! + 1
         #expect(result.errors.contains("\(file):\(line):3"))
     }
@@ -81,7 +84,8 @@ import Testing
     }
 
     @Test func aBadLineOfJSONLIsNumbered() throws {
-        let file = try command.write("{\"text\": \"fine\"}\n{\"text\": \n{\"text\": \"fine\"}\n", to: "bad.jsonl")
+        let file = try command.write(
+            "{\"text\": \"fine\"}\n{\"text\": \n{\"text\": \"fine\"}\n", to: "bad.jsonl")
         let result = try command.run("evaluate", "--data", file)
         #expect(result.status == 65)
         #expect(result.errors.contains("bad.jsonl:2"))

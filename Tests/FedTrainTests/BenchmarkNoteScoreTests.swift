@@ -7,7 +7,9 @@ struct BenchmarkNoteScoreTests {
 
     @Test("an answer counts only if every byte is right")
     func exact() {
-        let answers = [reference, " \(reference)\n", "desk=H;urgency=3;count=3", "desk=H;urgency=3;count=22", ""]
+        let answers = [
+            reference, " \(reference)\n", "desk=H;urgency=3;count=3", "desk=H;urgency=3;count=22", "",
+        ]
         let score = NoteScore.score(answers: answers, references: answers.map { _ in reference })
         #expect(score.records == 5 && score.exact == 2)
         #expect(score.accuracy == 0.4)

@@ -1,7 +1,6 @@
+import FedTrain
 import GMP
 import Testing
-
-import FedTrain
 
 /// The configuration file: every key checked on its own and against the others, every error placed.
 @Suite struct ConfigurationTests {

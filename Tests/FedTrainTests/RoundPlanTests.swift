@@ -47,8 +47,9 @@ import Testing
         #expect(aggregation.vectorLength == plan.aggregation.length)
         #expect(aggregation.modulusBits == plan.aggregation.modulusBits)
         #expect(aggregation.colluders(cohortSize: 8) == plan.aggregation.noise.colluders)
-        guard case .poissonSampled(_, .discreteGaussianSum(_, let variance, let shares, let dimension)) =
-            plan.event.kind
+        guard
+            case .poissonSampled(_, .discreteGaussianSum(_, let variance, let shares, let dimension)) =
+                plan.event.kind
         else {
             Issue.record("the record unit is Poisson-sampled")
             return

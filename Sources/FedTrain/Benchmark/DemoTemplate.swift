@@ -54,21 +54,21 @@ public struct DemoSettings: Sendable, Equatable {
     public var sites = 8
     public var recordsPerSite = 500
     public var heldOutCount = 240
-    public var rounds = 20
+    public var rounds = 24
     public var minSurvivors = 6
     public var colluders = 1
     public var rank = 8
-    public var alpha = 8
+    public var alpha = 16
     public var targets = ["gate_proj", "up_proj", "down_proj"]
     public var optimizer = "sgd"
-    public var learningRate = "8000"
+    public var learningRate = "375"
     public var momentum = "0.5"
-    public var decayRounds = 20
+    public var decayRounds = 24
     public var epsilon = "8"
-    public var clipNorm = "0.005"
+    public var clipNorm = "0.04"
     public var samplingRate = "1/10"
-    public var lossRound = 5
-    public var abortRound = 11
+    public var lossRound = 6
+    public var abortRound = 13
 
     public static let standard = DemoSettings()
 

@@ -52,7 +52,10 @@ package enum NoteVocabulary {
                 ("router", "routers"), ("mouse", "mice"), ("projector", "projectors"),
                 ("disk drive", "disk drives"),
             ],
-            signs: ["+frozen", "will not boot", "+offline", "+out of toner", "+asking for a password", "+full of viruses"]),
+            signs: [
+                "+frozen", "will not boot", "+offline", "+out of toner", "+asking for a password",
+                "+full of viruses",
+            ]),
         Category(
             name: "telecom",
             things: [
@@ -60,7 +63,9 @@ package enum NoteVocabulary {
                 ("intercom", "intercoms"), ("handset", "handsets"), ("speaker", "speakers"),
                 ("mobile", "mobiles"), ("bell", "bells"), ("fax line", "fax lines"),
             ],
-            signs: ["will not ring", "+crackling", "+silent", "+without a dial tone", "+muted", "+dropping calls"]),
+            signs: [
+                "will not ring", "+crackling", "+silent", "+without a dial tone", "+muted", "+dropping calls",
+            ]),
         Category(
             name: "access",
             things: [
@@ -100,7 +105,10 @@ package enum NoteVocabulary {
                 ("trolley", "trolleys"), ("ramp", "ramps"), ("bike", "bikes"), ("cart", "carts"),
                 ("escalator", "escalators"), ("car", "cars"),
             ],
-            signs: ["+stuck between floors", "+low on fuel", "has a flat tyre", "will not brake", "+late", "+overloaded"]),
+            signs: [
+                "+stuck between floors", "+low on fuel", "has a flat tyre", "will not brake", "+late",
+                "+overloaded",
+            ]),
         Category(
             name: "supplies",
             things: [
@@ -109,11 +117,16 @@ package enum NoteVocabulary {
                 ("paper pack", "paper packs"), ("gown", "gowns"), ("battery", "batteries"),
                 ("test kit", "test kits"),
             ],
-            signs: ["+used up", "+out of date", "+running low", "+not delivered", "+the wrong size", "+on back order"]),
+            signs: [
+                "+used up", "+out of date", "+running low", "+not delivered", "+the wrong size",
+                "+on back order",
+            ]),
     ]
 
     /// Complaints that any category may use: with them only the thing tells the category.
-    package static let sharedSigns = ["+broken", "+out of order", "needs a check", "+not right", "has a fault"]
+    package static let sharedSigns = [
+        "+broken", "+out of order", "needs a check", "+not right", "has a fault",
+    ]
 
     /// Things that any category may use: with them only the sign tells the category.
     package static let sharedThings: [(one: String, many: String)] = [("unit", "units"), ("item", "items")]
@@ -141,6 +154,10 @@ package enum NoteVocabulary {
         "Me again:",
     ]
     static let closings = ["", "", "", "Thanks.", "Regards, Ana.", "Bye, Tom.", "Many thanks, Li."]
-    static let times = ["", "", "since Monday", "since noon", "again", "for days", "as of today", "after the storm"]
-    static let areas = ["lobby", "east wing", "west wing", "hall", "office", "yard", "ward", "basement", "lab", "canteen"]
+    static let times = [
+        "", "", "since Monday", "since noon", "again", "for days", "as of today", "after the storm",
+    ]
+    static let areas = [
+        "lobby", "east wing", "west wing", "hall", "office", "yard", "ward", "basement", "lab", "canteen",
+    ]
 }

@@ -42,7 +42,8 @@ public struct ConfigurationNode: Sendable, Equatable {
 
     /// The tree with the value at a dotted path replaced (`rounds.count`), maps created as needed.
     /// Numbers address list elements (`data.clients.0`).
-    public func setting(path: String, to value: ConfigurationNode) throws(ConfigurationError) -> ConfigurationNode
+    public func setting(path: String, to value: ConfigurationNode) throws(ConfigurationError)
+        -> ConfigurationNode
     {
         try setting(keys: path.split(separator: ".").map(String.init)[...], to: value, path: path)
     }

@@ -89,7 +89,9 @@ struct ConfigurationSection {
         return value
     }
 
-    mutating func optionalInteger(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+    mutating func optionalInteger(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError)
+        -> Int?
+    {
         has(key) ? try integer(key, in: range) : nil
     }
 
@@ -197,7 +199,9 @@ package func editDistance(_ left: String, _ right: String) -> Int {
         var current = [row + 1]
         for (column, other) in columns.enumerated() {
             current.append(
-                min(previous[column + 1] + 1, current[column] + 1, previous[column] + (scalar == other ? 0 : 1)))
+                min(
+                    previous[column + 1] + 1, current[column] + 1,
+                    previous[column] + (scalar == other ? 0 : 1)))
         }
         previous = current
     }

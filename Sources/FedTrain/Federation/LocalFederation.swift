@@ -162,7 +162,8 @@ public final class LocalFederation {
     private func recordAbort(_ round: Int, fault: AggregationFault, trace: RoundTrace) throws {
         let nothingLeft = (trace.bytesUp[.submitMaskedInput] ?? 0) == 0
         try ledger.abort(
-            round: round, beforeAnythingLeft: nothingLeft, reason: "\(fault.stage.name): \(fault.check.rawValue)",
+            round: round, beforeAnythingLeft: nothingLeft,
+            reason: "\(fault.stage.name): \(fault.check.rawValue)",
             at: clock.epochSeconds(), payload: RoundCounts(trace).payload)
     }
 

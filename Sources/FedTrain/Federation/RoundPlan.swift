@@ -75,7 +75,8 @@ public struct RoundPlan: Sendable {
         case .multiplier(let chosen): multiplier = chosen
         case .forEpsilon(let epsilon):
             multiplier = try Self.noiseMultiplier(
-                epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count, unit: unit,
+                epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count,
+                unit: unit,
                 solve: { try solve($0).1 })
         }
         (aggregation, event) = try solve(multiplier)
@@ -185,7 +186,8 @@ public struct RoundPlan: Sendable {
             low = high
             high *= 2
             guard high <= 1 << 40 else {
-                throw AccountingError.targetUnreachable("no noise brings \(rounds) rounds below ε = \(epsilon)")
+                throw AccountingError.targetUnreachable(
+                    "no noise brings \(rounds) rounds below ε = \(epsilon)")
             }
         }
         while high - low > 1 {

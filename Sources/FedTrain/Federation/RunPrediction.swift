@@ -19,21 +19,41 @@ public struct RunPrediction: Sendable, Equatable {
         peakMemory = Self.peakMemory(plan: plan, base: base, data: data, adapterCount: adapterCount)
     }
 
-    /// The largest of the moments when much is held at once, on top of what always is.
+    /// What is held at the busiest moment: a site's records in training while the others' contributions
+    /// wait. The constants were measured; the sum is right within a quarter.
     private static func peakMemory(
         plan: RoundPlan, base: BaseModel, data: FederationData, adapterCount: Int
     ) -> Int {
+        let shape = base.model.configuration
+        let engine = TrainingEngine(model: base.model)
         let vector = 4 * plan.aggregation.length
-        let tokens = data.sites.flatMap(\.examples).map(\.tokens.count).reduce(0, +)
-        // Weights once as floats, once as mapped file pages that loading touched.
-        let weights = 8 * base.model.layout.count
-        let records = 4 * tokens + 64 * data.sites.map(\.examples.count).reduce(0, +)
-        // Every client's contribution waits for stage 2; masks come on top one client at a time.
-        let contributions = (plan.clients + 8) * vector
-        let adapters = 8 * 4 * adapterCount
-        return processBytes + weights + records + contributions + adapters
+        let lengths = data.sites.map { $0.examples.map(\.tokens.count) }
+        let records = lengths.joined().reduce(0) { $0 + 6 * $1 + 128 }
+        // Floats, mapped file pages, and the copy that carries the adapter.
+        let weights = 10 * base.model.parameterCount
+
+        // Records of the site that samples most, and the rows they make.
+        let sampled = lengths.map { Double($0.count) * plan.samplingRate.asDouble }.max() ?? 0
+        let meanLength = Double(lengths.joined().reduce(0, +)) / Double(max(1, lengths.joined().count))
+        let rows = min(Double(engine.threads * engine.packRows), sampled * meanLength)
+        let states = rows * Double(stateBytesPerRow(shape))
+        // Gradients of a wave of packs wait for the encoder.
+        let waveRecords = min(sampled, Double(8 * engine.threads * engine.packRows) / max(1, meanLength))
+        let gradients = plan.algorithm == .dpFedSGD ? waveRecords * Double(vector) : 3 * Double(vector)
+
+        let contributions = (plan.clients + 3) * vector
+        let adapters = 6 * 4 * adapterCount
+        return processBytes + weights + records + Int(states + gradients) + contributions + adapters
     }
 
-    /// What the executable and its libraries take before anything is loaded.
-    private static let processBytes = 40 << 20
+    /// What a pack keeps of each token: every block's states for the way back, and scratch.
+    private static func stateBytesPerRow(_ shape: ModelConfiguration) -> Int {
+        let (hidden, inner) = (shape.hiddenSize, shape.intermediateSize)
+        let keyValue = shape.keyValueHeadCount * shape.headSize
+        let block = 4 * hidden + 2 * keyValue + 3 * inner
+        return 4 * (shape.layerCount * block + 2 * inner + 4 * hidden)
+    }
+
+    /// The executable and its libraries, the tokenizer, and what evaluation needs.
+    private static let processBytes = 35 << 20
 }

@@ -32,6 +32,12 @@ public struct TrainingEngine: Sendable {
         self.pool = threads.map { ThreadPool(threads: $0) } ?? .shared
     }
 
+    /// How many threads share the work.
+    public var threads: Int { pool.threads }
+
+    /// How many rows one pack has at most; as many packs are in work at once as there are threads.
+    public var packRows: Int { model.packRowsMax }
+
     /// The gradient of each record's own mean token loss, in the order of `examples`.
     ///
     /// Records go through the model many at a time; memory stays bounded whatever their number.
