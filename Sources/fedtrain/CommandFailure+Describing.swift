@@ -104,6 +104,29 @@ extension CommandFailure {
                 .badInput, "none of its records can be trained on: \(summary)", at: client,
                 privacy: "nothing was trained or spent",
                 hint: "raise data.tokensMax, or set data.overlong to truncate")
+        case .budgetIncomparable(let run):
+            self.init(
+                .state,
+                "this run had another unit of privacy or another δ, so its cost does not add to the budget",
+                at: run, privacy: "nothing was spent by this command",
+                hint: "use a new workspace for other terms on other people's data")
+        case .overBudget(let planned, let budget, let affordable):
+            self.init(
+                .budget, "the planned rounds would cost ε = \(planned), the budget is ε = \(budget)",
+                privacy: "nothing was trained or spent",
+                hint: affordable > 0
+                    ? "--set rounds.count=\(affordable), or more noise"
+                    : "set a larger privacy.noiseMultiplier")
+        case .heldOutIsTraining(let file):
+            self.init(
+                .configuration, "this file is held out and trained on: its score would be an unpaid release",
+                at: file, privacy: "nothing was trained or spent",
+                hint: "take it out of data.clients or data.heldOut")
+        case .duplicateClient(let name, let file):
+            self.init(
+                .configuration, "a second file would be the client `\(name)`", at: file,
+                privacy: "nothing was trained or spent",
+                hint: "give each client's file a name of its own up to the first dot")
         case .notARun(let path):
             self.init(
                 .missingInput, "this is no run directory: it has no ledger.jsonl", at: path,

@@ -49,11 +49,13 @@ struct DemoCommand: ResultCommand {
         let metric: String
         let heldOut: Int
         let table: [Row]
-        let failure: FailureText?
-    }
+        let failure: CommandFailure?
 
-    struct FailureText: Encodable {
-        let message: String
+        enum CodingKeys: String, CodingKey {
+            case workspace, seed, seconds, planned, run, rounds, epsilon, delta, unit, scores
+            case survivorsPerRound, outcomePerRound, bytesUpPerClient, bytesDownPerClient, peakMemory
+            case adapter, report, metric, heldOut, table
+        }
     }
 
     func execute(_ console: Console) throws -> Payload {
@@ -61,9 +63,10 @@ struct DemoCommand: ResultCommand {
         let root = try directory ?? freeDirectory()
         let workspace = try makeWorkspace(root)
         let file = "\(root)/federation.yaml"
+        let (configuration, node) = try YAMLFile.configuration(file, overrides: [])
         let prepared = try PreparedFederation(
-            YAMLFile.configuration(file, overrides: []), workspace: workspace, randomness: .seeded(seed))
-        console.say("workspace \(root), seed \(seed): whoever knows the seed can recompute the noise")
+            configuration, workspace: workspace, randomness: .seeded(seed))
+        console.say("workspace \(root)")
         let watcher = RunWatcher(console: console, plan: prepared.plan)
         watcher.announce(prepared)
 
@@ -72,7 +75,7 @@ struct DemoCommand: ResultCommand {
         console.say("federation:")
         SignalWatch.start()
         let outcome = try FederationRun(
-            prepared: prepared, workspace: workspace,
+            prepared: prepared, source: node, workspace: workspace,
             serverKey: try ServerKeyFile.loadOrCreate(in: workspace), clock: .system
         ).execute(
             comparisons: comparisons, shouldStop: { SignalWatch.interrupted }, observe: watcher.observe)
@@ -89,7 +92,7 @@ struct DemoCommand: ResultCommand {
             peakMemory: payload.peakMemory, adapter: payload.adapter, report: payload.report,
             metric: outcome.after?.metric ?? "", heldOut: outcome.after?.count ?? 0,
             table: rows.compactMap { name, score in score.map { Payload.Row(name: name, score: $0) } },
-            failure: payload.failure.map { FailureText(message: $0.message) })
+            failure: payload.failure)
     }
 
     func describe(_ payload: Payload) -> String {
@@ -115,9 +118,7 @@ struct DemoCommand: ResultCommand {
             """
     }
 
-    func failure(in payload: Payload) -> CommandFailure? {
-        payload.failure.map { CommandFailure(.quorum, $0.message, at: payload.run) }
-    }
+    func failure(in payload: Payload) -> CommandFailure? { payload.failure }
 
     private func makeWorkspace(_ root: String) throws -> Workspace {
         let contents = try? FileManager.default.contentsOfDirectory(atPath: root)

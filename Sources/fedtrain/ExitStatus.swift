@@ -1,4 +1,4 @@
-/// Why the process ended, one meaning per number, all below 126 (numbers above are the shell's).
+/// Why the process ended, one meaning per number, all below 126 but for Ctrl-C, which has the shell's.
 enum ExitStatus: Int32, CaseIterable {
     case ok = 0
     /// The privacy budget is spent or would be exceeded.

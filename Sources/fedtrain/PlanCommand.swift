@@ -47,7 +47,7 @@ struct PlanCommand: ResultCommand {
     }
 
     func execute(_ console: Console) throws -> Payload {
-        let configuration = try YAMLFile.configuration(source.file, overrides: source.overrides)
+        let (configuration, _) = try YAMLFile.configuration(source.file, overrides: source.overrides)
         let prepared = try PreparedFederation(
             configuration, workspace: Workspace(configurationFile: source.file),
             randomness: run.randomness)
@@ -73,8 +73,18 @@ struct PlanCommand: ResultCommand {
             neighbours: plan.topology.neighbours, threshold: plan.topology.threshold,
             bytesUpPerClient: prepared.prediction.bytesUpPerClient,
             bytesDownPerClient: prepared.prediction.bytesDownPerClient,
-            peakMemory: prepared.prediction.peakMemory, tinyCohort: plan.allowTinyCohort,
+            peakMemory: prepared.prediction.peakMemory, tinyCohort: plan.isTinyCohort,
             data: prepared.data.sites.map { "\($0.name): \($0.summary)" })
+    }
+
+    func failure(in payload: Payload) -> CommandFailure? {
+        guard payload.epsilon.planned > payload.budget else { return nil }
+        return CommandFailure(
+            .budget,
+            "the planned rounds would cost ε = \(decimal(payload.epsilon.planned, 4)), the budget is ε = "
+                + decimal(payload.budget, 4),
+            at: source.file, privacy: "nothing was trained or spent",
+            hint: "fewer rounds, more noise, or a larger privacy.epsilon")
     }
 
     func describe(_ payload: Payload) -> String { Self.describe(payload, file: source.file) }

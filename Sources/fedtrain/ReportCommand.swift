@@ -26,7 +26,7 @@ struct ReportCommand: ResultCommand {
     func execute(_ console: Console) throws -> Payload {
         let directory = RunDirectory(path: run)
         let report = try ReportFiles.report(directory)
-        let key = try ServerKeyFile.loadOrCreate(in: directory.workspace)
+        let key = try ServerKeyFile.load(in: directory.workspace)
         try ReportFiles.write(run: directory, key: key)
         return Payload(
             run: directory.path, headline: report.headline, epsilon: report.epsilon,

@@ -15,10 +15,15 @@ struct RunOptions: ParsableArguments {
 }
 
 extension RunClock {
-    /// The system's clocks.
+    /// The system's clocks. The calendar clock may be set back while a run is under way; a ledger's time
+    /// may not, so it then stands still until the calendar has caught up.
     static var system: RunClock {
-        RunClock(
-            epochSeconds: { Int(Date().timeIntervalSince1970) }, monotonic: monotonicSeconds)
+        var latest = 0
+        return RunClock(
+            epochSeconds: {
+                latest = max(latest, Int(Date().timeIntervalSince1970))
+                return latest
+            }, monotonic: monotonicSeconds)
     }
 }
 

@@ -71,7 +71,9 @@ struct RunPayload: Encodable {
         guard released > 0 else {
             return CommandFailure(
                 .quorum, "no round had enough survivors; nothing was opened", at: run,
-                privacy: "ε = \(decimal(epsilon, 4)) is spent: masked vectors had left the clients",
+                privacy: epsilon > 0
+                    ? "ε = \(decimal(epsilon, 4)) is spent: masked vectors had left the clients"
+                    : "nothing is spent: no masked vector had left",
                 hint: "lower rounds.minSurvivors, or find out why clients are lost")
         }
         return nil

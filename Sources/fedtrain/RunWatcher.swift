@@ -1,4 +1,5 @@
 import FedTrain
+import SecureAgg
 
 /// Tells a person how a run goes: a line per round, and what is being waited for in between.
 final class RunWatcher {
@@ -20,7 +21,10 @@ final class RunWatcher {
             "privacy per \(plan.unit.rawValue): ε ≤ \(decimal(plan.epsilonMax.asDouble, 4)) at δ = "
                 + "\(plan.delta.asDouble), noise multiplier "
                 + "\(decimal(plan.aggregation.noiseMultiplierSquared.asDouble.squareRoot(), 4))")
-        if plan.allowTinyCohort {
+        if case .seeded(let seed) = prepared.randomness {
+            console.say("seed \(seed): whoever knows it can recompute the noise; not for real data")
+        }
+        if plan.isTinyCohort {
             console.say(
                 "tiny cohort: each member can subtract itself; differential privacy is the only protection")
         }
@@ -37,14 +41,19 @@ final class RunWatcher {
             let head = "round \(summary.round)/\(plan.rounds)  \(elapsed) s  "
             if let fault = summary.fault {
                 console.say(
-                    head + "ABORTED at \(fault.stage.name): \(summary.survivors) of "
-                        + "\(summary.trace.invited) survived, \(plan.minSurvivors) needed; nothing opened, "
-                        + "ε = \(decimal(epsilon, 4)) stays charged")
+                    head + "ABORTED at \(fault.stage.name): \(reason(summary, fault)); nothing opened, "
+                        + (summary.isCharged
+                            ? "ε = \(decimal(epsilon, 4)) stays charged" : "the round's price was returned"))
             } else {
                 console.say(
                     head + "released: \(summary.survivors) of \(summary.trace.invited) in the sum, ε = "
                         + decimal(epsilon, 4))
             }
         }
+    }
+
+    private func reason(_ summary: RoundSummary, _ fault: AggregationFault) -> String {
+        guard fault.check == .belowSurvivorFloor else { return fault.check.meaning }
+        return "\(summary.survivors) of \(summary.trace.invited) survived, \(plan.minSurvivors) needed"
     }
 }

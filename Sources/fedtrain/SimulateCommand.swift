@@ -16,16 +16,19 @@ struct SimulateCommand: ResultCommand {
     @OptionGroup var run: RunOptions
 
     func execute(_ console: Console) throws -> RunPayload {
-        let configuration = try YAMLFile.configuration(source.file, overrides: source.overrides)
+        let (configuration, node) = try YAMLFile.configuration(source.file, overrides: source.overrides)
         let workspace = Workspace(configurationFile: source.file)
+        let lock = try WorkspaceLock(workspace)
+        defer { withExtendedLifetime(lock) {} }
         let prepared = try PreparedFederation(
             configuration, workspace: workspace, randomness: run.randomness)
+        try prepared.requireBudget()
         for site in prepared.data.sites { console.detail("\(site.name): \(site.summary)") }
         let watcher = RunWatcher(console: console, plan: prepared.plan)
         watcher.announce(prepared)
         SignalWatch.start()
         let federation = FederationRun(
-            prepared: prepared, workspace: workspace,
+            prepared: prepared, source: node, workspace: workspace,
             serverKey: try ServerKeyFile.loadOrCreate(in: workspace), clock: .system)
         let outcome = try federation.execute(
             shouldStop: { SignalWatch.interrupted }, observe: watcher.observe)

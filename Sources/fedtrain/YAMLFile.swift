@@ -32,13 +32,13 @@ enum YAMLFile {
         return node
     }
 
-    /// The configuration of a file, with every error placed at file:line:column.
+    /// The configuration of a file, with every error placed at file:line:column, and the tree it came from.
     static func configuration(
         _ path: String, overrides: [String]
-    ) throws -> FederationConfiguration {
+    ) throws -> (FederationConfiguration, source: ConfigurationNode) {
         let node = try read(path, overrides: overrides)
         do {
-            return try FederationConfiguration(reading: node)
+            return (try FederationConfiguration(reading: node), node)
         } catch {
             let place =
                 error.position.map { "\(path):\($0.line):\($0.column)" }

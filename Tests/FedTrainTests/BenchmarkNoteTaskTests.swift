@@ -101,11 +101,11 @@ struct BenchmarkNoteTaskTests {
     @Test("the public corpus is the recipe's, byte for byte")
     func corpusIsPinned() {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a, 64 bits
-        for record in PublicCorpus(seed: 1).prefix(2000) {
+        for record in PublicCorpus(seed: 20_260).prefix(2000) {
             for byte in (record.prompt + record.output).utf8 {
                 hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
             }
         }
-        #expect(String(hash, radix: 16) == "a395c652cd62f7e5")
+        #expect(String(hash, radix: 16) == "a6a22b81c2c78497")
     }
 }

@@ -1,12 +1,12 @@
 /// Public text for the built-in base model: notes of other houses, under their codes.
 ///
 /// An endless sequence; take as many records as the recipe says. What it holds, per hundred:
-/// - 55 forms of `houseCount` other houses ("Fill form 7."), each with desk codes of its own, so
-///   that the model learns to read a category and to look up a code, but no code that counts here;
-/// - 15 forms of this network ("Fill our form.") whose desk codes were scrambled before release:
+/// - 30 forms of `houseCount` other houses ("Fill form 3."), each with desk codes of its own: the
+///   model learns to read a category and to look up a code, but no code that counts here;
+/// - 18 forms that name the topic where others put a code ("Fill form by topic.");
+/// - 12 forms of this network ("Fill our form.") whose desk codes were scrambled before release:
 ///   the model knows the form and is left guessing at the code;
-/// - 25 other questions about a note: topic, thing, place, urgency, count;
-/// - 5 notes as plain text.
+/// - 40 other questions about a note: topic, thing, place, urgency, count.
 /// Pairs of thing and complaint that are held out never occur.
 public struct PublicCorpus: Sequence, IteratorProtocol, Sendable {
     /// Other houses whose forms the corpus holds.

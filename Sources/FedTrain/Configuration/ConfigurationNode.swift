@@ -1,3 +1,5 @@
+import Models
+
 /// A parsed configuration file with the place of every value, whatever syntax it was written in.
 ///
 /// The command line turns YAML into this tree; everything that decides what a key means works on
@@ -78,6 +80,17 @@ public struct ConfigurationNode: Sendable, Equatable {
                 position: position, path: path, message: "there is a plain value where `\(key)` would go")
         }
         return copy
+    }
+}
+
+extension ConfigurationNode {
+    /// The tree as JSON, every value as it was written: the record of what a run was told.
+    public var json: JSON {
+        switch content {
+        case .scalar(let text): .string(text)
+        case .list(let elements): .array(elements.map(\.json))
+        case .map(let entries): .object(entries.map { JSON.Member($0.key, $0.value.json) })
+        }
     }
 }
 

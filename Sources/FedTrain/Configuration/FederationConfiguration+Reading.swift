@@ -93,7 +93,7 @@ extension FederationConfiguration.DataSource {
     init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
         let files = try section.strings("clients")
         let sites = try section.integer("sites", in: 3...100_000, default: 8)
-        let recordsPerSite = try section.integer("recordsPerSite", in: 1...1_000_000, default: 200)
+        let recordsPerSite = try section.integer("recordsPerSite", in: 1...1_000_000, default: 500)
         clients =
             files.isEmpty || files == ["built-in"]
             ? .builtIn(sites: sites, recordsPerSite: recordsPerSite) : .files(files)

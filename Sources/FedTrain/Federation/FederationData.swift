@@ -34,6 +34,7 @@ public struct FederationData: Sendable {
                 try Self.site(Self.name(of: file), tokenizer.examples(try RecordFile.read(file)))
             }
             let heldOutFiles = try Self.expand(data.heldOut)
+            try Self.checkDistinct(training: files, heldOut: heldOutFiles)
             let examples = try heldOutFiles.flatMap {
                 tokenizer.examples(try RecordFile.read($0)).examples
             }
@@ -57,6 +58,21 @@ public struct FederationData: Sendable {
             references.append(output)
         }
         return .exactMatch(prompts: prompts, references: references)
+    }
+
+    /// A file is one client's, or held out, and never both: a score on training data would be a release.
+    private static func checkDistinct(training: [String], heldOut: [String]) throws {
+        func canonical(_ path: String) -> String {
+            URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        }
+        var names: Set<String> = []
+        for file in training where !names.insert(name(of: file)).inserted {
+            throw FederationError.duplicateClient(name: name(of: file), file: file)
+        }
+        let trained = Set(training.map(canonical))
+        for file in heldOut where trained.contains(canonical(file)) {
+            throw FederationError.heldOutIsTraining(file)
+        }
     }
 
     private static func site(_ name: String, _ records: TokenizedRecords) throws -> SiteData {

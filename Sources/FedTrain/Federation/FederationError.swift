@@ -7,4 +7,12 @@ public enum FederationError: Error, Equatable, Sendable {
     /// A client's file, and why each of its records was left out.
     case noUsableRecords(client: String, summary: String)
     case notARun(String)
+    /// An earlier run of the workspace had another unit of privacy or another δ.
+    case budgetIncomparable(run: String)
+    /// The planned rounds would cost more than the budget; how many rounds fit.
+    case overBudget(planned: String, budget: String, affordable: Int)
+    /// A file is both trained on and held out.
+    case heldOutIsTraining(String)
+    /// Two files would be one client.
+    case duplicateClient(name: String, file: String)
 }

@@ -5,14 +5,18 @@ import Sodium
 /// One run from start to finish: scores before, rounds, scores after, adapter, report.
 public struct FederationRun {
     public let prepared: PreparedFederation
+    /// What the operator wrote, overrides applied; kept with the run.
+    public let source: ConfigurationNode
     public let workspace: Workspace
     public let serverKey: SigningKey
     public let clock: RunClock
 
     public init(
-        prepared: PreparedFederation, workspace: Workspace, serverKey: SigningKey, clock: RunClock
+        prepared: PreparedFederation, source: ConfigurationNode, workspace: Workspace,
+        serverKey: SigningKey, clock: RunClock
     ) {
         self.prepared = prepared
+        self.source = source
         self.workspace = workspace
         self.serverKey = serverKey
         self.clock = clock
@@ -42,6 +46,7 @@ public struct FederationRun {
         observe: @escaping (FederationEvent) -> Void = { _ in }
     ) throws -> Outcome {
         let run = try workspace.makeRun()
+        try AtomicFile.write(source.json.text(.indented) + "\n", to: run.configuration)
         let federation = try LocalFederation(
             plan: prepared.plan, configuration: prepared.configuration, base: prepared.base,
             data: prepared.data, run: run, serverKey: serverKey, prior: prepared.prior,

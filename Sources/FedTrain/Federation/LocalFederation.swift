@@ -121,6 +121,8 @@ public final class LocalFederation {
         }
         let trace = aggregation.trace
         let summary: RoundSummary
+        // Once any part of a masked vector has left a client, the round's price stays spent.
+        let isCharged = (trace.bytesUp[.submitMaskedInput] ?? 0) > 0
         switch outcome {
         case .released(let sum):
             adapter = ServerRound(plan: plan).nextAdapter(
@@ -128,12 +130,17 @@ public final class LocalFederation {
             var payload = RoundCounts(trace).payload
             payload["adapter"] = adapter.digest.hex
             payload["transcript"] = sum.transcript.root.hex
+            try PeftAdapter.write(
+                adapter, to: run.globalAdapter(round: round),
+                baseModelName: configuration.model.baseDirectory)
             try ledger.release(round: round, at: clock.epochSeconds(), payload: payload)
             summary = RoundSummary(
-                round: round, trace: trace, survivors: sum.survivors.count, fault: nil)
+                round: round, trace: trace, survivors: sum.survivors.count, fault: nil,
+                isCharged: true)
         case .aborted(let fault):
-            try recordAbort(round, fault: fault, trace: trace)
-            summary = RoundSummary(round: round, trace: trace, survivors: trace.survivors, fault: fault)
+            try recordAbort(round, fault: fault, trace: trace, isCharged: isCharged)
+            summary = RoundSummary(
+                round: round, trace: trace, survivors: trace.survivors, fault: fault, isCharged: isCharged)
         }
         try settleSites(round, trace: trace, lost: lost)
         rounds.append(summary)
@@ -153,16 +160,16 @@ public final class LocalFederation {
             let permit = try site.ledger.reserve(round: round, at: clock.epochSeconds())
             contributions[site.id] = try client.contribution(
                 of: site.examples, adapter: adapter, rotation: rotation, permit: permit,
-                random: randomness.stream("round \(round)/\(site.name)"))
+                random: randomness.stream("\(run.name)/round \(round)/\(site.name)"))
         }
         return contributions
     }
 
-    /// What was reserved stays spent once a masked vector may have left.
-    private func recordAbort(_ round: Int, fault: AggregationFault, trace: RoundTrace) throws {
-        let nothingLeft = (trace.bytesUp[.submitMaskedInput] ?? 0) == 0
+    private func recordAbort(
+        _ round: Int, fault: AggregationFault, trace: RoundTrace, isCharged: Bool
+    ) throws {
         try ledger.abort(
-            round: round, beforeAnythingLeft: nothingLeft,
+            round: round, beforeAnythingLeft: !isCharged,
             reason: "\(fault.stage.name): \(fault.check.rawValue)",
             at: clock.epochSeconds(), payload: RoundCounts(trace).payload)
     }
@@ -208,6 +215,8 @@ public struct RoundSummary: Sendable {
     public let survivors: Int
     /// Why the round opened nothing; nil when it was released.
     public let fault: AggregationFault?
+    /// Whether the round's price stays spent.
+    public let isCharged: Bool
 
     public var isReleased: Bool { fault == nil }
 }

@@ -23,7 +23,7 @@ public struct PreparedFederation: Sendable {
         _ configuration: FederationConfiguration, workspace: Workspace, randomness: RunRandomness
     ) throws {
         var configuration = configuration
-        prior = try PriorSpending(of: workspace)
+        prior = try PriorSpending(of: workspace, privacy: configuration.privacy)
         if prior.runs > 0 {
             let budget = configuration.privacy.epsilonMax
             guard let remaining = prior.remaining(of: budget) else {
@@ -45,6 +45,22 @@ public struct PreparedFederation: Sendable {
         self.configuration = configuration
         self.randomness = randomness
         prediction = try RunPrediction(plan: plan, base: base, data: data, adapterCount: layout.count)
+    }
+
+    /// Refuses rounds that the budget does not reach, before anything is trained or spent.
+    public func requireBudget() throws {
+        let planned = try plan.epsilon(rounds: plan.rounds)
+        let budget = plan.epsilonMax.asDouble
+        guard planned > budget else { return }
+        // ε rises with the rounds: bisect for the most that fit.
+        var affordable = 0
+        var tooMany = plan.rounds
+        while tooMany - affordable > 1 {
+            let middle = affordable + (tooMany - affordable) / 2
+            if try plan.epsilon(rounds: middle) <= budget { affordable = middle } else { tooMany = middle }
+        }
+        throw FederationError.overBudget(
+            planned: "\(planned)", budget: "\(budget)", affordable: affordable)
     }
 
     /// Generated data follows the run's seed; a run without one gets the recipe's default notes.

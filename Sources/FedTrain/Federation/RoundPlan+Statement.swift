@@ -20,7 +20,7 @@ extension RoundPlan {
             LedgerFacts.planDigest: digest.hex,
             LedgerFacts.denominator: "\(denominator)",
             LedgerFacts.wrapArgument: aggregation.wrap.argument.rawValue,
-            LedgerFacts.tinyCohort: "\(allowTinyCohort)",
+            LedgerFacts.tinyCohort: "\(isTinyCohort)",
             LedgerFacts.threshold: "\(topology.threshold)",
             LedgerFacts.neighbours: "\(topology.neighbours)",
             LedgerFacts.randomness: randomness.statement,
@@ -42,10 +42,13 @@ extension RoundPlan {
             codeVersion: FedTrainVersion.text, facts: facts)
     }
 
-    /// 2 to the proven exponent, rounded up to a whole power of two.
+    /// 2 to the proven exponent, rounded up to a whole power of two, plus the chance that some client
+    /// sampled more records than the proof assumed.
     public var wrapProbability: Rational {
         let bits = Int(min(1000, max(0, (-aggregation.wrap.failureLog2).rounded(.down))))
-        return Rational(1, .powerOfTwo(bits))
+        let wraps = Rational(1, .powerOfTwo(bits))
+        guard samplingRate < 1 else { return wraps }
+        return wraps + Rational(BigInteger(clients), .powerOfTwo(Self.oversamplingBits(clients: clients)))
     }
 
     /// β = e^−exponent, rounded up to six digits: the acceptance it promises is then no smaller.

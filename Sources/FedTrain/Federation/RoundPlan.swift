@@ -58,7 +58,8 @@ public struct RoundPlan: Sendable {
             unit == .client
             ? 1
             : AggregationPlan.sampleSizeMax(
-                records: recordCounts.max() ?? 0, rate: rate.asDouble, failureBits: 40)
+                records: recordCounts.max() ?? 0, rate: rate.asDouble,
+                failureBits: Self.oversamplingBits(clients: clients))
 
         func solve(_ noiseMultiplier: Rational) throws -> (AggregationPlan, PrivacyEvent) {
             var request = AggregationPlan.Request(
@@ -110,6 +111,17 @@ public struct RoundPlan: Sendable {
             colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
             allowTinyCohort: allowTinyCohort
         ).topology(cohortSize: clients)
+    }
+
+    /// Below SecureAgg's default floors each member learns much from subtracting itself.
+    public var isTinyCohort: Bool {
+        clients < AggregationParameters.defaultCohortFloor
+            || minSurvivors - colluders < AggregationParameters.defaultSurvivorsBeyondColluders
+    }
+
+    /// Bits at which all clients together oversample with probability at most 2^-41.
+    static func oversamplingBits(clients: Int) -> Int {
+        41 + (Int.bitWidth - max(1, clients - 1).leadingZeroBitCount)
     }
 
     // MARK: What each pillar gets

@@ -2,8 +2,8 @@ import DP
 import Foundation
 import Sodium
 
-/// Checks every file of a run that makes a claim: ledger and its acknowledgement, report, plot,
-/// signature, adapter.
+/// Checks a run's ledger and its acknowledgement, report, plot, signature and final adapter. The log of
+/// events, the per-round adapters and the clients' own ledgers are not part of the report's claim.
 public struct RunAudit {
     /// What does not verify, in words; empty when everything does.
     public private(set) var findings: [String] = []
@@ -22,24 +22,34 @@ public struct RunAudit {
             return
         }
         key = ledger.key
-        for finding in ReportAudit.verify(
-            ledger: ledgerBytes, json: Self.read(run.reportJSON) ?? [],
-            html: Self.read(run.reportHTML) ?? [], signature: Self.read(run.reportSignature) ?? [],
-            expecting: expected)
-        {
-            findings.append("\(finding)")
-        }
+        checkReport(run, ledgerBytes, expected)
         compare(run.reportPlot, with: report?.epsilonPlotSVG() ?? [], "plot")
         let acknowledgement = "{\"head\":\"\(ledger.head.hex)\",\"length\":\"\(ledgerBytes.count)\"}"
         compare(run.ledger + ".ack", with: Array(acknowledgement.utf8), "ledger acknowledgement")
         checkAdapter(run, ledger)
     }
 
+    private mutating func checkReport(
+        _ run: RunDirectory, _ ledger: [UInt8], _ expected: VerifyingKey?
+    ) {
+        let paths = [run.reportJSON, run.reportHTML, run.reportSignature]
+        let files = paths.map(Self.read)
+        for (path, file) in zip(paths, files) where file == nil {
+            findings.append("report: \(path) is missing; make it again: fedtrain report \(run.path)")
+        }
+        guard let json = files[0], let html = files[1], let signature = files[2] else { return }
+        findings += ReportAudit.verify(
+            ledger: ledger, json: json, html: html, signature: signature, expecting: expected
+        ).map { "\($0)" }
+    }
+
     /// The adapter's files must be those whose digest the ledger recorded before it was closed.
     private mutating func checkAdapter(_ run: RunDirectory, _ ledger: Ledger) {
         let notes = ledger.records.filter { $0.kind == .note }.map(\.payload)
         guard let note = notes.last(where: { $0[AdapterNote.digestField] != nil }) else {
-            if ledger.isClosed { findings.append("adapter: the ledger does not name its digest") }
+            if ledger.isClosed || FileManager.default.fileExists(atPath: run.adapter) {
+                findings.append("adapter: no record of the ledger names it")
+            }
             return
         }
         let found = try? AdapterNote.digest(of: run)

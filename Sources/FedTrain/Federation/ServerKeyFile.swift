@@ -6,8 +6,8 @@ import Sodium
 public enum ServerKeyFile {
     /// The workspace's key; made on first use.
     public static func loadOrCreate(in workspace: Workspace) throws -> SigningKey {
-        let path = "\(workspace.keysDirectory)/server.key"
-        if FileManager.default.fileExists(atPath: path) { return try load(path) }
+        let path = Self.path(in: workspace)
+        if FileManager.default.fileExists(atPath: path) { return try read(path) }
         var random = SystemRandom()
         let key = SigningKey(generatedBy: &random)
         try AtomicFile.makeDirectory(workspace.keysDirectory)
@@ -15,9 +15,20 @@ public enum ServerKeyFile {
         return key
     }
 
-    static func load(_ path: String) throws -> SigningKey {
+    /// The workspace's key; never makes one, since a new key could not sign for the old.
+    public static func load(in workspace: Workspace) throws -> SigningKey {
+        try read(path(in: workspace))
+    }
+
+    private static func path(in workspace: Workspace) -> String {
+        "\(workspace.keysDirectory)/server.key"
+    }
+
+    private static func read(_ path: String) throws -> SigningKey {
         guard var data = FileManager.default.contents(atPath: path) else {
-            throw CheckpointError(.unreadable, file: path, "the server's key cannot be read")
+            throw CheckpointError(
+                .missingFile, file: path, "the server's signing key is not there, or cannot be read",
+                hint: "Restore it from a copy; only the key that signed the ledger can sign its report")
         }
         defer { data.resetBytes(in: data.indices) }
         let text = String(decoding: data, as: UTF8.self).split(separator: "\n").first ?? ""

@@ -23,7 +23,7 @@ public struct Workspace: Sendable {
     /// The runs so far, oldest first.
     public func runs() -> [RunDirectory] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: runsDirectory)) ?? []
-        return names.filter { $0.count == 4 && Int($0) != nil }.sorted()
+        return names.filter { $0.count >= 4 && Int($0) != nil }.sorted { Int($0)! < Int($1)! }
             .map { RunDirectory(path: "\(runsDirectory)/\($0)") }
     }
 
@@ -33,7 +33,11 @@ public struct Workspace: Sendable {
         let digits = String(number)
         let name = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
         let run = RunDirectory(path: "\(runsDirectory)/\(name)")
-        try AtomicFile.makeDirectory(run.path)
+        try AtomicFile.makeDirectory(runsDirectory)
+        // Not "create if absent": a number belongs to one run.
+        guard mkdir(run.path, 0o755) == 0 else {
+            throw CheckpointError(.cannotWrite, file: run.path, "the run's directory cannot be made")
+        }
         return run
     }
 }
@@ -54,6 +58,11 @@ public struct RunDirectory: Sendable, Equatable {
     public var configuration: String { "\(path)/configuration.json" }
     /// The trained adapter in `peft` layout.
     public var adapter: String { "\(path)/adapter" }
+    /// The global adapter after a released round, in `peft` layout.
+    public func globalAdapter(round: Int) -> String {
+        let digits = String(round)
+        return "\(path)/global/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
     public var clients: String { "\(path)/clients" }
     public var reports: String { "\(path)/reports" }
     public var reportJSON: String { "\(reports)/privacy-report.json" }
