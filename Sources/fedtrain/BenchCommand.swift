@@ -1,0 +1,45 @@
+import ArgumentParser
+import FedTrain
+
+/// `fedtrain bench`: speeds of this build beside this machine's own limits.
+struct BenchCommand: ResultCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure this build against this machine's own limits.",
+        discussion: """
+            The limit of each figure is measured in the same process: raw ChaCha20, the matrix \
+            product's peak, a memory copy. Close other programs first.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "What to measure: \(BenchmarkSuite.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var suite: BenchmarkSuite
+
+    struct Payload: Encodable {
+        let suite: String
+        let results: [Measurement]
+    }
+
+    func execute(_ console: Console) throws -> Payload {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let stopwatch: Stopwatch = { (clock.now - start) / .seconds(1) }
+        let results: [Measurement] =
+            switch suite {
+            case .mask: MaskBenchmark.run(stopwatch)
+            case .unmask, .account, .noise, .train: []
+            }
+        return Payload(suite: suite.rawValue, results: results)
+    }
+
+    func describe(_ payload: Payload) -> String {
+        payload.results.map { result in
+            let limit =
+                result.limit.map { " of \(decimal($0, 4)) (\(decimal(result.ratio! * 100, 1)) %)" } ?? ""
+            return "\(result.name): \(decimal(result.value, 4)) \(result.unit)\(limit)"
+        }.joined(separator: "\n")
+    }
+}
+
+extension BenchmarkSuite: ExpressibleByArgument {}
