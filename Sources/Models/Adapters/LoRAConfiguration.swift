@@ -44,16 +44,27 @@ public struct LoRAConfiguration: Sendable, Equatable, Codable {
     public let targetModules: [LinearModule]
     /// Rank-stabilised scaling [Kalajdzievski 2023].
     public var useRSLoRA: Bool
+    /// The blocks that carry adapters, ascending; nil for all (peft's `layers_to_transform`).
+    public let layers: [Int]?
 
     public init(
-        rank: Int, alpha: Double, targetModules: [LinearModule], useRSLoRA: Bool = false
+        rank: Int, alpha: Double, targetModules: [LinearModule], useRSLoRA: Bool = false,
+        layers: [Int]? = nil
     ) {
+        precondition(layers?.isEmpty != true, "a LoRA adapter sits on at least one block")
         precondition(rank >= 1, "a LoRA rank is at least 1")
         precondition(!targetModules.isEmpty, "a LoRA adapter needs at least one target module")
         self.rank = rank
         self.alpha = alpha
         self.targetModules = Set(targetModules).sorted()
         self.useRSLoRA = useRSLoRA
+        self.layers = layers.map { Set($0).sorted() }
+    }
+
+    /// The same adapter on some blocks only.
+    public func on(layers: [Int]) -> LoRAConfiguration {
+        LoRAConfiguration(
+            rank: rank, alpha: alpha, targetModules: targetModules, useRSLoRA: useRSLoRA, layers: layers)
     }
 
     /// s, the factor on B·A.

@@ -35,7 +35,8 @@ public struct LoRALayout: Sendable, Equatable {
         var offsetA = 0
         let moduleCount = LinearModule.allCases.count
         var entryIndex = [Int](repeating: -1, count: base.layerCount * moduleCount)
-        for layer in 0..<base.layerCount {
+        for layer in configuration.layers ?? Array(0..<base.layerCount) {
+            precondition(0..<base.layerCount ~= layer, "an adapter sits on the base's blocks")
             for module in configuration.targetModules {
                 let (outputs, inputs) = base.dimensions(of: module)
                 let aCount = configuration.rank * inputs

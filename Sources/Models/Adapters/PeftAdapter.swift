@@ -42,7 +42,7 @@ public enum PeftAdapter {
     ) throws(CheckpointError) -> LoRAAdapter {
         let configuration = try PeftConfiguration(file: directory + "/" + configurationFile)
         let file = try SafeTensorsFile(path: directory + "/" + weightsFile)
-        let lora = try configuration.lora(consistentWith: file)
+        let lora = try configuration.lora(consistentWith: file, layerCount: base.layerCount)
         let layout = LoRALayout(lora, base: base)
 
         var values = [Float](repeating: 0, count: layout.count)

@@ -18,7 +18,9 @@ struct PeftConfiguration {
             .init("inference_mode", .bool(true)),
             .init("init_lora_weights", .bool(true)),
             .init("layers_pattern", .null),
-            .init("layers_to_transform", .null),
+            .init(
+                "layers_to_transform",
+                configuration.layers.map { .array($0.map(JSON.integer)) } ?? .null),
             .init("lora_alpha", alpha),
             .init("lora_dropout", .real(0)),
             .init("modules_to_save", .null),
@@ -42,7 +44,10 @@ struct PeftConfiguration {
     ///
     /// The linears are taken from the keys of the weights, because `target_modules` may be absent, a
     /// regular expression or a list of suffixes; a list of names must agree with them.
-    func lora(consistentWith weights: SafeTensorsFile) throws(CheckpointError) -> LoRAConfiguration {
+    /// The blocks too are taken from the keys, and must agree with `layers_to_transform`.
+    func lora(
+        consistentWith weights: SafeTensorsFile, layerCount: Int
+    ) throws(CheckpointError) -> LoRAConfiguration {
         let fields = ConfigurationFields(json: json, file: file)
         let type = try fields.string("peft_type")
         guard type == "LORA" else {
@@ -61,7 +66,30 @@ struct PeftConfiguration {
         }
         return LoRAConfiguration(
             rank: rank, alpha: try fields.positiveNumber("lora_alpha", default: 8), targetModules: modules,
-            useRSLoRA: try fields.boolean("use_rslora", default: false))
+            useRSLoRA: try fields.boolean("use_rslora", default: false),
+            layers: try layers(of: weights, layerCount: layerCount))
+    }
+
+    /// The blocks that the weights adapt; nil for all of the base's.
+    private func layers(
+        of weights: SafeTensorsFile, layerCount: Int
+    ) throws(CheckpointError) -> [Int]? {
+        let found = Set(weights.tensors.compactMap { WeightLayout.block(of: $0.name) })
+        let listed = json["layers_to_transform"].flatMap { value in
+            value.array?.compactMap(\.integer) ?? value.integer.map { [$0] }
+        }
+        if let listed, Set(listed) != found {
+            throw CheckpointError(
+                .malformed, file: weights.path,
+                "has weights for blocks \(found.sorted()), but layers_to_transform lists \(listed)")
+        }
+        if let layer = found.max(), layer >= layerCount {
+            throw CheckpointError(
+                .mismatch, file: weights.path,
+                "adapts block \(layer), but this base has \(layerCount) blocks",
+                hint: "The adapter was made for another base; give the base that it was trained on")
+        }
+        return found.count == layerCount ? nil : found.sorted()
     }
 
     /// Refuses the variants that change what the weights mean.
@@ -78,7 +106,7 @@ struct PeftConfiguration {
         let bias = try fields.string("bias", default: "none")
         guard bias == "none" else { throw fields.unsupported("bias", "\(bias) is not supported; none is") }
         for key in [
-            "rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "target_parameters",
+            "rank_pattern", "alpha_pattern", "modules_to_save", "target_parameters",
             "trainable_token_indices", "layer_replication", "alora_invocation_tokens",
         ] where fields.isPresent(key) {
             let value = json[key]!

@@ -14,8 +14,8 @@ public struct OptimizedParameters: Sendable {
     public private(set) var values: [Float]
     public private(set) var steps = 0
     public let optimizer: Optimizer
-    private var first: [Float]
-    private var second: [Float]
+    package private(set) var first: [Float]
+    package private(set) var second: [Float]
 
     public init(_ values: [Float], optimizer: Optimizer) {
         self.values = values
@@ -26,6 +26,17 @@ public struct OptimizedParameters: Sendable {
         } else {
             second = []
         }
+    }
+
+    /// What a later process needs to go on with the same bits; `first` and `second` are the moments.
+    package init(
+        _ values: [Float], optimizer: Optimizer, steps: Int, first: [Float], second: [Float]
+    ) {
+        precondition(first.count == values.count, "a moment for every parameter")
+        self.init(values, optimizer: optimizer)
+        self.steps = steps
+        self.first = first
+        self.second = second
     }
 
     /// Takes one step against `gradient`, which is multiplied by `gradientScale` first.

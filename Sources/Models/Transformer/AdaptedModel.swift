@@ -102,6 +102,9 @@ package final class AdaptedModel: Sendable {
         }
     }
 
+    /// The first block that carries an adapter: a gradient of the adapters ends there.
+    package var lowestAdaptedLayer: Int? { layout?.entries.first?.layer }
+
     /// The adapters of one site; nil when there are none.
     package func adapters(_ layer: Int, _ site: Site) -> SiteAdapters? {
         guard !sites.isEmpty else { return nil }

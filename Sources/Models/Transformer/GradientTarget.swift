@@ -6,6 +6,17 @@ package enum GradientTarget {
     case adapters(part: TrainablePart, groups: [GradientGroup])
     /// All weights of the base, added to a vector laid out as `WeightLayout`.
     case weights(UnsafeMutablePointer<Float>)
+    /// The weights of some consecutive blocks, added to the same vector; nothing below them is visited.
+    case blocks(Range<Int>, UnsafeMutablePointer<Float>)
+
+    /// Where the gradients of a block's own weights go, nil when it is frozen.
+    package func weights(ofBlock layer: Int) -> UnsafeMutablePointer<Float>? {
+        switch self {
+        case .adapters: nil
+        case .weights(let gradient): gradient
+        case .blocks(let trained, let gradient): trained.contains(layer) ? gradient : nil
+        }
+    }
 
     /// The same target when only the pack's output rows are left.
     package func amongOutputs(of pack: Pack) -> GradientTarget {
@@ -42,7 +53,8 @@ extension Block {
                     site, adapters, rows: rows, x: x, dy: dy, part: part, groups: groups,
                     arena: arena, pool: pool)
             }
-        case .weights(let gradient):
+        case .weights, .blocks:
+            guard let gradient = target.weights(ofBlock: layer) else { return }
             let (weight, bias) = model.base.layout.layers[layer].places(of: site)
             let shape = model.weights(layer, site)
             gemm(

@@ -69,9 +69,10 @@ package struct GraphPass {
     /// - Parameters:
     ///   - losses: room for one per output row; every output row has a target.
     ///   - weights: factor of each output row; read only with a target for gradients.
+    ///   - streamGradients: gradients of further losses on the residual stream inside the graph.
     package func loss(
         losses: UnsafeMutablePointer<Float>, weights: UnsafePointer<Float>? = nil,
-        gradient: GradientTarget? = nil
+        gradient: GradientTarget? = nil, adding streamGradients: StreamGradients = [:]
     ) {
         let count = pack.outputRows.count
         precondition(pack.targets.count == count, "every output row has a target")
@@ -101,7 +102,44 @@ package struct GraphPass {
                 rows: count, width: hidden, x: last, inverseRMS: inverseRMS, dy: dNormed,
                 dGain: weightGradient + base.layout.finalNorm)
         }
-        backward(dLast, gradient)
+        backward(dLast, gradient, streamGradients)
+    }
+
+    /// The residual stream that enters a block, rows × hidden, of a pass that kept its states.
+    package func stream(entering layer: Int) -> UnsafePointer<Float> {
+        UnsafePointer(states[layer].attention.input)
+    }
+
+    /// The gradient of losses on the residual stream alone: nothing above the highest of them is visited.
+    package func passBack(_ streamGradients: StreamGradients, into target: GradientTarget) {
+        guard let top = streamGradients.keys.max() else { return }
+        let start = arena.zeros(rows * hidden)
+        axpy(1, streamGradients[top]!, start, rows * hidden)
+        backward(start, target, streamGradients.filter { $0.key < top }, below: top)
+    }
+
+    /// Gradient of the logits of the output rows, passed back through head and final norm.
+    package func passBack(
+        fromLogits dLogits: UnsafePointer<Float>, into target: GradientTarget,
+        adding streamGradients: StreamGradients = [:]
+    ) {
+        let (count, hidden) = (pack.outputRows.count, hidden)
+        let vocabulary = base.configuration.vocabularySize
+        let gain = base.weights.base + base.layout.finalNorm
+        let dNormed = arena.floats(count * hidden)
+        gemm(
+            count, hidden, vocabulary, dLogits, vocabulary, base.weights.base + base.layout.head, hidden,
+            dNormed, hidden)
+        let normed = arena.floats(count * hidden)
+        let inverseRMS = arena.floats(count)
+        rmsNorm(
+            rows: count, width: hidden, x: last, gain: gain,
+            epsilon: base.configuration.normalisationEpsilon, y: normed, inverseRMS: inverseRMS)
+        let dLast = arena.zeros(count * hidden)
+        rmsNormGradient(
+            rows: count, width: hidden, x: last, gain: gain, inverseRMS: inverseRMS, dy: dNormed,
+            dx: dLast)
+        backward(dLast, target, streamGradients)
     }
 
     /// Logits of the output rows: output rows × vocabulary.
@@ -149,8 +187,12 @@ package struct GraphPass {
 
     // MARK: Backward
 
-    /// From the gradient of the last block's output down to the lowest trained parameter.
-    private func backward(_ dLast: UnsafeMutablePointer<Float>, _ target: GradientTarget) {
+    /// From the gradient of a block's output, the last one's unless said otherwise, down to the lowest
+    /// trained parameter.
+    private func backward(
+        _ dLast: UnsafeMutablePointer<Float>, _ target: GradientTarget,
+        _ streamGradients: StreamGradients, below top: Int? = nil
+    ) {
         let configuration = base.configuration
         precondition(states.count == configuration.layerCount, "the pass kept its states")
         let (rows, hidden, lastLayer) = (rows, hidden, configuration.layerCount - 1)
@@ -161,7 +203,7 @@ package struct GraphPass {
             arena.floats(rows * hidden), arena.floats(rows * configuration.queryWidth)
         )
 
-        for layer in (0..<configuration.layerCount).reversed() {
+        for layer in (0..<(top ?? configuration.layerCount)).reversed() {
             let (attention, mlp) = states[layer]
             let depth = depthNeeded(layer, target)
             let isLast = layer == lastLayer
@@ -191,6 +233,8 @@ package struct GraphPass {
                 layer, attention, dAttended: dAttended, dMiddle: dMiddle, dqkv: dqkv,
                 dInput: depth == .input ? dOutput : nil, dNormed: dNormed, target)
             if depth == .projection { return }
+            if case .blocks(let trained, _) = target, layer == trained.lowerBound { return }
+            if let added = streamGradients[layer] { axpy(1, added, dOutput, rows * hidden) }
         }
         if case .weights(let gradient) = target {
             embedGradient(
@@ -214,7 +258,7 @@ package struct GraphPass {
         block.collect(
             .gateUp, rows: rows, x: state.normed, dy: state.gateUp, into: target, arena: arena,
             pool: pool)
-        if case .weights(let gradient) = target {
+        if let gradient = target.weights(ofBlock: layer) {
             rmsNormGainGradient(
                 rows: rows, width: hidden, x: state.middle, inverseRMS: state.inverseRMS, dy: dNormed,
                 dGain: gradient + base.layout.layers[layer].attentionNorm)
@@ -242,7 +286,7 @@ package struct GraphPass {
         block.collect(
             .queryKeyValue, rows: rows, x: state.normed, dy: dqkv, into: target, arena: arena,
             pool: pool)
-        if case .weights(let gradient) = target, dInput != nil {
+        if let gradient = target.weights(ofBlock: layer), dInput != nil {
             rmsNormGainGradient(
                 rows: rows, width: hidden, x: state.input, inverseRMS: state.inverseRMS, dy: dNormed,
                 dGain: gradient + base.layout.layers[layer].inputNorm)
@@ -254,11 +298,14 @@ package struct GraphPass {
 
     /// Nothing below the lowest trained linear needs a gradient.
     private func depthNeeded(_ layer: Int, _ target: GradientTarget) -> Depth {
-        guard layer == 0, case .adapters = target else { return .input }
-        if model.adapters(0, .queryKeyValue) != nil { return .projection }
-        return model.adapters(0, .output) != nil ? .output : .mlp
+        guard case .adapters = target, layer == model.lowestAdaptedLayer else { return .input }
+        if model.adapters(layer, .queryKeyValue) != nil { return .projection }
+        return model.adapters(layer, .output) != nil ? .output : .mlp
     }
 }
+
+/// Gradients of losses on the residual stream: by the block that the stream enters, rows × hidden.
+package typealias StreamGradients = [Int: UnsafePointer<Float>]
 
 extension LanguageModel {
     /// Final norm and head of `rows` rows of the residual stream: logits, rows × vocabulary.
