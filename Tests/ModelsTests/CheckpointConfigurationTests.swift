@@ -23,7 +23,6 @@ import Testing
         #expect(!model.hasQueryKeyValueBias && !model.hasAttentionOutputBias && !model.hasFeedForwardBias)
         #expect(model.beginTokenID == nil && model.endTokenIDs.isEmpty)
         #expect(model.sequenceLengthMax == 256)
-        try model.requireRunnable(file: "config.json")
     }
 
     @Test func nullsCountAsAbsent() throws {
@@ -67,19 +66,48 @@ import Testing
         #expect(model.hasQueryKeyValueBias && !model.hasAttentionOutputBias)
     }
 
-    @Test func knownFamiliesThatCannotRunYetSaySo() throws {
-        let gpt2 =
-            #"{"model_type": "gpt2", "n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 256, "vocab_size": 1000, "n_inner": null}"#
-        let model = try decode(base: gpt2)
+    @Test func gpt2HasLearnedPositionsLayerNormsAndAPlainFeedForward() throws {
+        let model = try decode(base: Self.gpt2)
         #expect(
             model.intermediateSize == 192 && model.positions == .learned && model.normalisation == .layerNorm)
-        #expect(model.activation == .geluTanh && model.tiesWordEmbeddings)
-        let error = #expect(throws: CheckpointError.self) { try model.requireRunnable(file: "config.json") }
-        #expect(error?.kind == .unsupported)
-        #expect(error?.description.contains("gpt2 is known but cannot be run yet") == true)
-        let gelu = try decode(#", "hidden_act": "gelu""#)
-        #expect(throws: CheckpointError.self) { try gelu.requireRunnable(file: "config.json") }
+        #expect(model.activation == .geluTanh && !model.isGated && model.tiesWordEmbeddings)
+        #expect(model.linearModules == [.queryKeyValue, .output, .up, .down])
     }
+
+    @Test func gptNeoXTurnsAQuarterOfEachHeadAndAddsBothHalvesTogether() throws {
+        let model = try decode(base: Self.neoX)
+        #expect(model.positions == .rotary(.init(theta: 10_000, width: 4)))
+        #expect(model.hasParallelResidual && !model.tiesWordEmbeddings && model.activation == .gelu)
+        let nested = try decode(
+            #", "rope_parameters": {"rope_type": "default", "rope_theta": 500, "partial_rotary_factor": 0.5}"#,
+            base: Self.neoX)
+        #expect(nested.positions == .rotary(.init(theta: 500, width: 8)))
+        let flat = try decode(#", "rotary_emb_base": 500, "rotary_pct": 0.5"#, base: Self.neoX)
+        #expect(flat == nested)
+        #expect(try !decode(#", "use_parallel_residual": false"#, base: Self.neoX).hasParallelResidual)
+    }
+
+    /// Family, extra fields, and the field that the message must name.
+    static let refusedByFamily: [(String, String, String)] = [
+        (gpt2, #", "activation_function": "relu""#, "activation_function"),
+        (gpt2, #", "scale_attn_by_inverse_layer_idx": true"#, "scale_attn_by_inverse_layer_idx"),
+        (neoX, #", "hidden_act": "silu""#, "hidden_act"),
+        (neoX, #", "rotary_pct": 0.2"#, "rotary_pct"),
+        (neoX, #", "rotary_pct": 2"#, "rotary_pct"),
+        (llama, #", "hidden_act": "gelu""#, "hidden_act"),
+    ]
+
+    @Test(arguments: refusedByFamily.indices)
+    func refusesByTheFieldsOwnName(index: Int) throws {
+        let (base, extra, field) = Self.refusedByFamily[index]
+        let error = #expect(throws: CheckpointError.self) { try decode(extra, base: base) }
+        #expect(error?.reason.contains(field) == true, "\(error?.description ?? "")")
+    }
+
+    static let gpt2 =
+        #"{"model_type": "gpt2", "n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 256, "vocab_size": 1000, "n_inner": null%@}"#
+    static let neoX =
+        #"{"model_type": "gpt_neox", "hidden_size": 64, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 2048%@}"#
 
     /// The extra fields, and what the message must name.
     static let refused: [(String, String, CheckpointError.Kind)] = [

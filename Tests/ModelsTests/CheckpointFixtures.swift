@@ -40,3 +40,18 @@ enum Fixtures {
         try Array(Data(contentsOf: URL(fileURLWithPath: path)))
     }
 }
+
+/// A fresh directory that goes away with its owner.
+final class TemporaryFolder {
+    let path = NSTemporaryDirectory() + "fedtrain-test-" + UUID().uuidString
+
+    init() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func path(_ name: String) -> String { "\(path)/\(name)" }
+
+    func write(_ text: String, to name: String) throws { try Fixtures.write(text, to: path(name)) }
+}

@@ -32,7 +32,7 @@ struct EngineCheckpointTests {
         let configuration = LoRAConfiguration(rank: 3, alpha: 6, targetModules: [.query, .value, .down])
         var values: [Float] = []
         for entry in LoRALayout(configuration, base: base).entries {
-            let name = "base_model.model.model.layers.\(entry.layer).\(entry.module.path)"
+            let name = "base_model.model.\(base.names.block(entry.layer))\(base.names.path(entry.module))"
             values += try file.floats("\(name).lora_A.weight")
             values += try file.floats("\(name).lora_B.weight")
         }

@@ -7,7 +7,7 @@ struct EngineDeterminismTests {
     static let graph = engineConfiguration(keyValueHeads: 2, tied: false, layers: 2, vocabulary: 31)
     static let model = engineModel(graph, seed: 21)
     static let adapter = engineAdapter(
-        LoRAConfiguration(rank: 2, alpha: 4, targetModules: LinearModule.allCases), base: graph, seed: 22)
+        LoRAConfiguration(rank: 2, alpha: 4, targetModules: graph.linearModules), base: graph, seed: 22)
     /// Several packs of the engine's size.
     static let examples = engineExamples(90, vocabulary: 31, lengths: 2...40, seed: 23)
 
@@ -43,7 +43,7 @@ struct EngineDeterminismTests {
         let graph = engineConfiguration(vocabulary: 31, positions: 600)
         let model = engineModel(graph, seed: 24)
         let adapter = engineAdapter(
-            LoRAConfiguration(rank: 2, alpha: 4, targetModules: LinearModule.allCases), base: graph,
+            LoRAConfiguration(rank: 2, alpha: 4, targetModules: graph.linearModules), base: graph,
             seed: 25)
         let example = engineExamples(1, vocabulary: 31, lengths: 600...600, seed: 26)
         let results = try (1...2).map { threads in

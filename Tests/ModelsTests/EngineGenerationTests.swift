@@ -6,7 +6,7 @@ struct EngineGenerationTests {
     static let graph = engineConfiguration(vocabulary: 40, positions: 48)
     static let model = engineModel(graph, seed: 31)
     static let adapter = engineAdapter(
-        LoRAConfiguration(rank: 2, alpha: 4, targetModules: LinearModule.allCases), base: graph, seed: 32)
+        LoRAConfiguration(rank: 2, alpha: 4, targetModules: graph.linearModules), base: graph, seed: 32)
 
     static var prompts: [[Int32]] {
         engineExamples(70, vocabulary: 40, lengths: 1...20, seed: 33).map(\.tokens)

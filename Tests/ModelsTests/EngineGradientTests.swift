@@ -39,7 +39,7 @@ struct EngineGradientTests {
         let model = engineModel(graph, seed: 3)
         let examples = engineExamples(3, vocabulary: graph.vocabularySize, lengths: 3...6, seed: 4)
         let moduleSets: [[LinearModule]] = [
-            LinearModule.allCases, [.query, .value], [.gate, .down], [.output], [.key, .up],
+            graph.linearModules, [.query, .value], [.gate, .down], [.output], [.key, .up],
         ]
         for modules in moduleSets {
             let configuration = LoRAConfiguration(rank: 2, alpha: 3, targetModules: modules)
@@ -96,7 +96,7 @@ struct EngineGradientTests {
         let model = engineModel(graph, seed: 8)
         var generator = SplitMix64(seed: 9)
         let adapter = LoRAAdapter(
-            configuration: LoRAConfiguration(rank: 3, alpha: 6, targetModules: LinearModule.allCases),
+            configuration: LoRAConfiguration(rank: 3, alpha: 6, targetModules: graph.linearModules),
             base: graph, generator: &generator)
         let examples = engineExamples(4, vocabulary: graph.vocabularySize, lengths: 4...9, seed: 10)
         let engine = TrainingEngine(model: model)

@@ -39,8 +39,10 @@ struct EngineReference {
         for layer in 0..<configuration.layerCount {
             let prefix = "model.layers.\(layer)."
             func linear(_ x: [Double], _ module: LinearModule) -> [Double] {
-                var y = multiply(tensors["\(prefix)\(module.path).weight"]!, x)
-                if let bias = tensors["\(prefix)\(module.path).bias"] { y = zip(y, bias).map(+) }
+                var y = multiply(tensors["\(prefix)\(configuration.names.path(module)).weight"]!, x)
+                if let bias = tensors["\(prefix)\(configuration.names.path(module)).bias"] {
+                    y = zip(y, bias).map(+)
+                }
                 return zip(y, adapter(x, layer, module) ?? y.map { _ in 0 }).map(+)
             }
             let normed = stream.map { norm($0, tensors["\(prefix)input_layernorm.weight"]!) }

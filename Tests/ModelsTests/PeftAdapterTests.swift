@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Fixtures.shared != nil), arguments: ["llama", "qwen2"])
+    @Test(.enabled(if: Fixtures.shared != nil), arguments: ["llama", "qwen2", "gpt2"])
     func anAdapterThatPeftSavedIsReadAndWrittenBackByteForByte(name: String) throws {
         let folder = Fixtures.shared! + "/reference/checkpoints/\(name)"
         let base = try ModelConfiguration(file: folder + "/base/config.json")
@@ -62,7 +62,7 @@ import Testing
 
     /// The whole way from files to a loss: configuration, weights, tokenizer, adapter. Cap 2e-5, as the
     /// expected values are f32 sums by another library.
-    @Test(.enabled(if: Fixtures.shared != nil), arguments: ["llama", "qwen2"])
+    @Test(.enabled(if: Fixtures.shared != nil), arguments: ["llama", "qwen2", "gpt2"])
     func theLossesOfTransformersAndPeftAreReproducedFromTheFiles(name: String) throws {
         let folder = Fixtures.shared! + "/reference/checkpoints/\(name)"
         let expected = try Fixtures.json(folder + "/expected.json")

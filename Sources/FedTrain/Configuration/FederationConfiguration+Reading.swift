@@ -73,13 +73,12 @@ extension FederationConfiguration.Model {
         let names = try lora.strings("targets")
         var modules: [LinearModule] = []
         for name in names {
-            guard let module = LinearModule(rawValue: name) else {
-                let known = LinearModule.allCases.map(\.rawValue)
+            guard let named = LinearModule.named(name) else {
                 throw lora.error(
                     "targets", "names `\(name)`, which is no linear layer of a block",
-                    suggestion: "known: \(known.joined(separator: ", "))")
+                    suggestion: "known: \(LinearModule.knownNames.joined(separator: ", "))")
             }
-            modules.append(module)
+            modules += named
         }
         adapter = LoRAConfiguration(
             rank: rank, alpha: alpha, targetModules: modules.isEmpty ? [.query, .value] : modules,

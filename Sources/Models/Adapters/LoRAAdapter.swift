@@ -4,6 +4,8 @@
 /// a `TrainablePart`.
 public struct LoRAAdapter: Sendable, Equatable {
     public let configuration: LoRAConfiguration
+    /// The shape of the model it belongs to.
+    public let base: ModelConfiguration
     public let layout: LoRALayout
     /// All A and B, `layout.count` long.
     public private(set) var values: [Float]
@@ -13,6 +15,7 @@ public struct LoRAAdapter: Sendable, Equatable {
         let layout = LoRALayout(configuration, base: base)
         precondition(values.count == layout.count, "an adapter's values have its layout's length")
         self.configuration = configuration
+        self.base = base
         self.layout = layout
         self.values = values
     }
@@ -32,6 +35,7 @@ public struct LoRAAdapter: Sendable, Equatable {
             }
         }
         self.configuration = configuration
+        self.base = base
         self.layout = layout
         self.values = values
     }

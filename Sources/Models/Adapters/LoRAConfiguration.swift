@@ -1,7 +1,10 @@
 /// A linear layer of a transformer block that an adapter can sit on, in canonical order.
 ///
-/// The raw value is the module's name in Hugging Face's Llama, Mistral and Qwen2 checkpoints.
+/// The raw value is the module's name in Hugging Face's Llama, Mistral and Qwen2 checkpoints; what other
+/// families call it is in `FamilyNames`.
 public enum LinearModule: String, Sendable, Hashable, Codable, CaseIterable, Comparable {
+    /// Query, key and value as one linear, which GPT-2 and GPT-NeoX have instead of three.
+    case queryKeyValue = "qkv_proj"
     case query = "q_proj"
     case key = "k_proj"
     case value = "v_proj"
@@ -10,24 +13,17 @@ public enum LinearModule: String, Sendable, Hashable, Codable, CaseIterable, Com
     case up = "up_proj"
     case down = "down_proj"
 
-    /// The block's sub-module that owns it (`self_attn.q_proj`, `mlp.up_proj`).
-    public var path: String {
-        switch self {
-        case .query, .key, .value, .output: "self_attn." + rawValue
-        case .gate, .up, .down: "mlp." + rawValue
-        }
-    }
-
     /// Position in the canonical order.
     package var index: Int {
         switch self {
-        case .query: 0
-        case .key: 1
-        case .value: 2
-        case .output: 3
-        case .gate: 4
-        case .up: 5
-        case .down: 6
+        case .queryKeyValue: 0
+        case .query: 1
+        case .key: 2
+        case .value: 3
+        case .output: 4
+        case .gate: 5
+        case .up: 6
+        case .down: 7
         }
     }
 

@@ -18,18 +18,22 @@ public enum PeftAdapter {
         _ adapter: LoRAAdapter, to directory: String, baseModelName: String? = nil
     ) throws(CheckpointError) {
         try AtomicFile.makeDirectory(directory)
+        let names = adapter.base.names
         var tensors: [SafeTensor] = []
         for entry in adapter.layout.entries {
             let a = adapter.values[entry.aOffset..<entry.aOffset + entry.aCount]
             let b = adapter.values[entry.bOffset..<entry.bOffset + entry.bCount]
             tensors.append(
-                SafeTensor(name: key(entry, "A"), shape: [entry.rank, entry.inputs], values: Array(a)))
+                SafeTensor(name: key(entry, "A", names), shape: [entry.rank, entry.inputs], values: Array(a)))
             tensors.append(
-                SafeTensor(name: key(entry, "B"), shape: [entry.outputs, entry.rank], values: Array(b)))
+                SafeTensor(
+                    name: key(entry, "B", names), shape: [entry.outputs, entry.rank],
+                    values: adapter.base.storedRows(of: entry.module, Array(b))))
         }
         try SafeTensorsFile.write(
             tensors, metadata: ["format": "pt"], to: directory + "/" + weightsFile)
-        let configuration = PeftConfiguration(adapter.configuration, baseModelName: baseModelName)
+        let configuration = PeftConfiguration(
+            adapter.configuration, base: adapter.base, baseModelName: baseModelName)
         try AtomicFile.write(
             configuration.json.text(.indented), to: directory + "/" + configurationFile)
     }
@@ -42,21 +46,21 @@ public enum PeftAdapter {
     ) throws(CheckpointError) -> LoRAAdapter {
         let configuration = try PeftConfiguration(file: directory + "/" + configurationFile)
         let file = try SafeTensorsFile(path: directory + "/" + weightsFile)
-        let lora = try configuration.lora(consistentWith: file, layerCount: base.layerCount)
+        let lora = try configuration.lora(consistentWith: file, base: base)
         let layout = LoRALayout(lora, base: base)
 
         var values = [Float](repeating: 0, count: layout.count)
         var unread = Set(file.tensors.map(\.name))
         for entry in layout.entries {
-            let targets = [
-                (key(entry, "A"), [entry.rank, entry.inputs], entry.aOffset),
-                (key(entry, "B"), [entry.outputs, entry.rank], entry.bOffset),
-            ]
-            for (name, shape, offset) in targets {
-                let numbers = try tensor(name, shape: shape, of: file, base: base)
-                values.replaceSubrange(offset..<offset + numbers.count, with: numbers)
-                unread.remove(name)
-            }
+            let (nameOfA, nameOfB) = (key(entry, "A", base.names), key(entry, "B", base.names))
+            let a = try tensor(nameOfA, shape: [entry.rank, entry.inputs], of: file, base: base)
+            let b = try tensor(nameOfB, shape: [entry.outputs, entry.rank], of: file, base: base)
+            values.replaceSubrange(entry.aOffset..<entry.aOffset + entry.aCount, with: a)
+            values.replaceSubrange(
+                entry.bOffset..<entry.bOffset + entry.bCount,
+                with: base.graphRows(of: entry.module, b))
+            unread.remove(nameOfA)
+            unread.remove(nameOfB)
         }
         if let name = unread.min() {
             throw CheckpointError(
@@ -68,8 +72,8 @@ public enum PeftAdapter {
         return LoRAAdapter(configuration: lora, base: base, values: values)
     }
 
-    private static func key(_ entry: LoRALayout.Entry, _ factor: String) -> String {
-        "\(keyPrefix)model.layers.\(entry.layer).\(entry.module.path).lora_\(factor).weight"
+    private static func key(_ entry: LoRALayout.Entry, _ factor: String, _ names: FamilyNames) -> String {
+        "\(keyPrefix)\(names.block(entry.layer))\(names.path(entry.module)).lora_\(factor).weight"
     }
 
     private static func tensor(

@@ -5,16 +5,16 @@ struct PeftConfiguration {
 
     /// What `peft` would write for this adapter, ready for inference: keys sorted, rank and alpha
     /// always explicit.
-    init(_ configuration: LoRAConfiguration, baseModelName: String?) {
+    init(_ configuration: LoRAConfiguration, base: ModelConfiguration, baseModelName: String?) {
         file = PeftAdapter.configurationFile
         let alpha = Int(exactly: configuration.alpha).map(JSON.integer) ?? .real(configuration.alpha)
-        let targets = configuration.targetModules.map(\.rawValue).sorted()
+        let targets = base.names.targetNames(configuration.targetModules).sorted()
         json = .object([
             .init("alpha_pattern", .object([])),
             .init("auto_mapping", .null),
             .init("base_model_name_or_path", baseModelName.map(JSON.string) ?? .null),
             .init("bias", .string("none")),
-            .init("fan_in_fan_out", .bool(false)),
+            .init("fan_in_fan_out", .bool(base.names.storesTransposed)),
             .init("inference_mode", .bool(true)),
             .init("init_lora_weights", .bool(true)),
             .init("layers_pattern", .null),
@@ -46,28 +46,28 @@ struct PeftConfiguration {
     /// regular expression or a list of suffixes; a list of names must agree with them.
     /// The blocks too are taken from the keys, and must agree with `layers_to_transform`.
     func lora(
-        consistentWith weights: SafeTensorsFile, layerCount: Int
+        consistentWith weights: SafeTensorsFile, base: ModelConfiguration
     ) throws(CheckpointError) -> LoRAConfiguration {
         let fields = ConfigurationFields(json: json, file: file)
         let type = try fields.string("peft_type")
         guard type == "LORA" else {
             throw fields.unsupported("peft_type", "\(type) is not supported yet; LORA is")
         }
-        try requirePlain(fields)
+        try requirePlain(fields, base)
         let rank = try fields.positive("r", default: 8)
-        let modules = try modules(of: weights)
+        let modules = try modules(of: weights, base: base)
         if let listed = json["target_modules"]?.array?.compactMap(\.string) {
             for module in modules
-            where !listed.contains(where: { module.path == $0 || module.rawValue == $0 }) {
+            where !listed.contains(where: { ".\(base.names.path(module))".hasSuffix(".\($0)") }) {
                 throw CheckpointError(
                     .malformed, file: weights.path,
-                    "has weights for \(module.rawValue), which target_modules does not list")
+                    "has weights for \(base.names.path(module)), which target_modules does not list")
             }
         }
         return LoRAConfiguration(
             rank: rank, alpha: try fields.positiveNumber("lora_alpha", default: 8), targetModules: modules,
             useRSLoRA: try fields.boolean("use_rslora", default: false),
-            layers: try layers(of: weights, layerCount: layerCount))
+            layers: try layers(of: weights, layerCount: base.layerCount))
     }
 
     /// The blocks that the weights adapt; nil for all of the base's.
@@ -83,21 +83,33 @@ struct PeftConfiguration {
                 .malformed, file: weights.path,
                 "has weights for blocks \(found.sorted()), but layers_to_transform lists \(listed)")
         }
+        let hint = "The adapter was made for another base; give the base that it was trained on"
+        if listed == nil, let missing = (0..<layerCount).first(where: { !found.contains($0) }) {
+            throw CheckpointError(
+                .mismatch, file: weights.path,
+                "has no weights for block \(missing), which this base of \(layerCount) layers needs",
+                hint: hint)
+        }
         if let layer = found.max(), layer >= layerCount {
             throw CheckpointError(
                 .mismatch, file: weights.path,
-                "adapts block \(layer), but this base has \(layerCount) blocks",
-                hint: "The adapter was made for another base; give the base that it was trained on")
+                "adapts block \(layer), which belongs to no base of \(layerCount) layers", hint: hint)
         }
         return found.count == layerCount ? nil : found.sorted()
     }
 
     /// Refuses the variants that change what the weights mean.
-    private func requirePlain(_ fields: ConfigurationFields) throws(CheckpointError) {
+    private func requirePlain(
+        _ fields: ConfigurationFields, _ base: ModelConfiguration
+    ) throws(CheckpointError) {
         for key in [
-            "use_dora", "lora_bias", "use_qalora", "use_bdlora", "fan_in_fan_out",
+            "use_dora", "lora_bias", "use_qalora", "use_bdlora",
         ] where try fields.boolean(key, default: false) {
             throw fields.unsupported(key, "true is not supported")
+        }
+        // `peft` sets it by itself for GPT-2, whatever the file says.
+        if try fields.boolean("fan_in_fan_out", default: false), !base.names.storesTransposed {
+            throw fields.unsupported("fan_in_fan_out", "true does not fit a \(base.family.rawValue) model")
         }
         // Other initialisations (PiSSA, OLoRA, CorDA, LoftQ, …) change the base's weights as well.
         if let name = json["init_lora_weights"]?.string, !["gaussian", "eva", "orthogonal"].contains(name) {
@@ -116,20 +128,24 @@ struct PeftConfiguration {
     }
 
     /// The linears that the weights adapt, from keys of the form
-    /// `base_model.model.model.layers.{i}.{module}.lora_{A|B}.weight`.
-    private func modules(of weights: SafeTensorsFile) throws(CheckpointError) -> [LinearModule] {
+    /// `base_model.model.{blocks}.{i}.{module}.lora_{A|B}.weight`.
+    private func modules(
+        of weights: SafeTensorsFile, base: ModelConfiguration
+    ) throws(CheckpointError) -> [LinearModule] {
         var modules = Set<LinearModule>()
+        let prefix = "\(PeftAdapter.keyPrefix)\(base.names.blocks)."
         for tensor in weights.tensors {
-            let path = tensor.name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-            let module = LinearModule.allCases.first { module in
-                tensor.name.hasSuffix(".\(module.path).lora_A.weight")
-                    || tensor.name.hasSuffix(".\(module.path).lora_B.weight")
+            // After the prefix: the block's index, then the module's path.
+            let rest = tensor.name.dropFirst(prefix.count).drop { $0 != "." }.dropFirst()
+            let module = base.linearModules.first { module in
+                rest == "\(base.names.path(module)).lora_A.weight"
+                    || rest == "\(base.names.path(module)).lora_B.weight"
             }
-            guard path.count == 9, tensor.name.hasPrefix(PeftAdapter.keyPrefix + "model.layers."), let module
-            else {
+            guard tensor.name.hasPrefix(prefix), let module else {
                 throw CheckpointError(
                     .mismatch, file: weights.path,
-                    "tensor \(tensor.name) is not the LoRA factor of a linear of a Llama-like model",
+                    "tensor \(tensor.name) is not the LoRA factor of a linear of this "
+                        + "\(base.family.rawValue) model",
                     hint: "Give a LoRA adapter that was trained on a base of the same family")
             }
             modules.insert(module)

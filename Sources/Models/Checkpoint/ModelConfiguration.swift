@@ -9,6 +9,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         case mistral
         case qwen2
         case gpt2
+        /// Also Pythia, which declares itself `gpt_neox`.
+        case gptNeoX = "gpt_neox"
     }
 
     public enum Activation: String, Sendable {
@@ -36,10 +38,13 @@ public struct ModelConfiguration: Sendable, Equatable {
         /// Base of the geometric series of frequencies, `rope_theta`.
         public var theta: Double
         public var scaling: RotaryScaling
+        /// How many leading coordinates of a head turn; nil turns the whole head.
+        public var width: Int?
 
-        public init(theta: Double, scaling: RotaryScaling = .none) {
+        public init(theta: Double, scaling: RotaryScaling = .none, width: Int? = nil) {
             self.theta = theta
             self.scaling = scaling
+            self.width = width
         }
     }
 
@@ -75,6 +80,11 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var normalisationEpsilon: Float
     public var positions: Positions
     public var activation: Activation
+    /// The feed-forward block multiplies an activated gate with a second linear of the same input.
+    public var isGated: Bool
+    /// Attention and feed-forward read the same residual stream and are added to it together, instead
+    /// of one after the other.
+    public var hasParallelResidual: Bool
     public var hasQueryKeyValueBias: Bool
     public var hasAttentionOutputBias: Bool
     public var hasFeedForwardBias: Bool
@@ -105,6 +115,8 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.normalisationEpsilon = normalisationEpsilon
         positions = .rotary(RotaryEmbedding(theta: rotaryTheta))
         activation = .silu
+        isGated = true
+        hasParallelResidual = false
         hasQueryKeyValueBias = false
         hasAttentionOutputBias = false
         hasFeedForwardBias = false
@@ -117,25 +129,5 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// compute: positions exist, and no sliding window cuts anything off.
     public var sequenceLengthMax: Int {
         min(maximumPositions, slidingWindow ?? maximumPositions)
-    }
-
-    /// Families whose graph the engine can run today.
-    public static let runnableFamilies: [Family] = [.llama, .mistral, .qwen2]
-
-    /// Refuses a model that this version can describe but not run.
-    /// - Parameter file: path of the `config.json`, for the message.
-    public func requireRunnable(file: String) throws(CheckpointError) {
-        guard Self.runnableFamilies.contains(family) else {
-            let names = Self.runnableFamilies.map(\.rawValue).joined(separator: ", ")
-            throw CheckpointError(
-                .unsupported, file: file,
-                "model_type \(family.rawValue) is known but cannot be run yet",
-                hint: "Use a base of one of these families: \(names)")
-        }
-        guard activation == .silu else {
-            throw CheckpointError(
-                .unsupported, file: file, "the activation \(activation.rawValue) cannot be run yet; silu can",
-                hint: "Use a base with gated SiLU feed-forward blocks, as Llama has")
-        }
     }
 }

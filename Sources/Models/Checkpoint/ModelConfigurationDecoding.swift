@@ -24,6 +24,7 @@ extension ModelConfiguration {
         switch family {
         case .llama, .mistral, .qwen2: try self.init(rotaryFamily: family, fields)
         case .gpt2: try self.init(gpt2: fields)
+        case .gptNeoX: try self.init(gptNeoX: fields)
         }
         try requireConsistent(fields)
     }
@@ -52,7 +53,14 @@ extension ModelConfiguration {
         normalisation = .rootMeanSquare
         normalisationEpsilon = Float(try fields.positiveNumber("rms_norm_eps", default: 1e-6))
         positions = .rotary(try Self.rotary(fields, maximumPositions: maximumPositions))
-        activation = try Self.activation(try fields.string("hidden_act", default: "silu"), fields)
+        activation = try Self.activation("hidden_act", default: "silu", fields)
+        guard activation == .silu else {
+            throw fields.unsupported(
+                "hidden_act", "\(activation.rawValue) is not supported in a gated feed-forward block; silu is"
+            )
+        }
+        isGated = true
+        hasParallelResidual = false
         // Qwen2 has biases on q, k and v by definition and none elsewhere; its file does not say so.
         hasQueryKeyValueBias = family == .qwen2 || attentionBias
         hasAttentionOutputBias = family == .llama && attentionBias
@@ -88,14 +96,68 @@ extension ModelConfiguration {
         normalisation = .layerNorm
         normalisationEpsilon = Float(try fields.positiveNumber("layer_norm_epsilon", default: 1e-5))
         positions = .learned
-        activation = try Self.activation(
-            try fields.string("activation_function", default: "gelu_new"), fields)
+        activation = try Self.ungatedActivation("activation_function", default: "gelu_new", fields)
+        isGated = false
+        hasParallelResidual = false
         hasQueryKeyValueBias = true
         hasAttentionOutputBias = true
         hasFeedForwardBias = true
         tiesWordEmbeddings = try fields.boolean("tie_word_embeddings", default: true)
         beginTokenID = try fields.tokenIDs("bos_token_id").first
         endTokenIDs = try fields.tokenIDs("eos_token_id")
+    }
+
+    private init(gptNeoX fields: ConfigurationFields) throws(CheckpointError) {
+        let headCount = try fields.positive("num_attention_heads")
+        let hiddenSize = try fields.positive("hidden_size")
+        guard hiddenSize.isMultiple(of: headCount) else {
+            throw fields.malformed("hidden_size", "is not a multiple of num_attention_heads")
+        }
+        family = .gptNeoX
+        self.headCount = headCount
+        self.hiddenSize = hiddenSize
+        vocabularySize = try fields.positive("vocab_size")
+        intermediateSize = try fields.positive("intermediate_size")
+        layerCount = try fields.positive("num_hidden_layers")
+        keyValueHeadCount = headCount
+        headSize = hiddenSize / headCount
+        maximumPositions = try fields.positive("max_position_embeddings", default: 2048)
+        slidingWindow = nil
+        normalisation = .layerNorm
+        normalisationEpsilon = Float(try fields.positiveNumber("layer_norm_eps", default: 1e-5))
+        var rotary = try Self.rotary(
+            fields, maximumPositions: maximumPositions, thetaKey: "rotary_emb_base")
+        rotary.width = try Self.rotaryWidth(fields, headSize: headSize)
+        positions = .rotary(rotary)
+        activation = try Self.ungatedActivation("hidden_act", default: "gelu", fields)
+        isGated = false
+        hasParallelResidual = try fields.boolean("use_parallel_residual", default: true)
+        let attentionBias = try fields.boolean("attention_bias", default: true)
+        hasQueryKeyValueBias = attentionBias
+        hasAttentionOutputBias = attentionBias
+        hasFeedForwardBias = true
+        tiesWordEmbeddings = try fields.boolean("tie_word_embeddings", default: false)
+        beginTokenID = try fields.tokenIDs("bos_token_id").first
+        endTokenIDs = try fields.tokenIDs("eos_token_id")
+    }
+
+    /// The share of each head that turns, `rotary_pct` or `rope_parameters.partial_rotary_factor`.
+    private static func rotaryWidth(
+        _ fields: ConfigurationFields, headSize: Int
+    ) throws(CheckpointError) -> Int {
+        var share = try fields.positiveNumber("rotary_pct", default: 0.25)
+        var key = "rotary_pct"
+        if fields.isPresent("rope_parameters") {
+            key = "rope_parameters.partial_rotary_factor"
+            share = try fields.nested("rope_parameters")
+                .positiveNumber("partial_rotary_factor", default: share)
+        }
+        let width = Int(Double(headSize) * share)
+        guard share <= 1, width >= 2, width.isMultiple(of: 2) else {
+            throw fields.malformed(
+                key, "turns \(width) of \(headSize) coordinates; it must be an even number")
+        }
+        return width
     }
 
     private static func slidingWindow(
@@ -108,20 +170,33 @@ extension ModelConfiguration {
     }
 
     private static func activation(
-        _ name: String, _ fields: ConfigurationFields
+        _ key: String, default fallback: String, _ fields: ConfigurationFields
     ) throws(CheckpointError) -> Activation {
+        let name = try fields.string(key, default: fallback)
         switch name {
         case "silu", "swish": return .silu
-        case "gelu_new", "gelu_pytorch_tanh": return .geluTanh
+        case "gelu_new", "gelu_fast", "gelu_pytorch_tanh": return .geluTanh
         case "gelu": return .gelu
-        default: throw fields.unsupported("the activation", "\(name) is not supported")
+        default:
+            throw fields.unsupported(key, "\(name) is not supported; silu, gelu and gelu_new are")
         }
     }
 
+    private static func ungatedActivation(
+        _ key: String, default fallback: String, _ fields: ConfigurationFields
+    ) throws(CheckpointError) -> Activation {
+        let activation = try activation(key, default: fallback, fields)
+        guard activation != .silu else {
+            throw fields.unsupported(
+                key, "silu is not supported in a feed-forward block without a gate; gelu and gelu_new are")
+        }
+        return activation
+    }
+
     private static func rotary(
-        _ fields: ConfigurationFields, maximumPositions: Int
+        _ fields: ConfigurationFields, maximumPositions: Int, thetaKey: String = "rope_theta"
     ) throws(CheckpointError) -> RotaryEmbedding {
-        let theta = try fields.positiveNumber("rope_theta", default: 10_000)
+        let theta = try fields.positiveNumber(thetaKey, default: 10_000)
         for key in ["rope_parameters", "rope_scaling"] where fields.isPresent(key) {
             let nested = try fields.nested(key)
             return RotaryEmbedding(

@@ -61,7 +61,9 @@ extension WeightLayout {
     }
 
     fileprivate func tensor(_ tensor: Tensor, ofBlock block: Int) -> Tensor {
-        Tensor(name: Self.name(tensor.name, inBlock: block), shape: tensor.shape, offset: 0)
+        Tensor(
+            name: Self.name(tensor.name, inBlock: block), shape: tensor.shape, stored: tensor.stored,
+            offset: 0)
     }
 
     /// - Precondition: the layout has a tensor of this name.

@@ -161,15 +161,13 @@ private struct PromptGroup {
         defer { arena.release(to: mark) }
         let rows = alive.count
         let configuration = configuration
-        let (hidden, fused) = (configuration.hiddenSize, configuration.fusedWidth)
+        let fused = configuration.fusedWidth
         let tokens = arena.copy(alive.map { sequences[$0].text.last! })
         let positions = arena.copy(alive.map { Int32(sequences[$0].length) })
         let scores = arena.floats(alive.map { sequences[$0].length + 1 }.max()!)
         let shape = AttentionShape(configuration)
         var (state, mlp, output) = (attentionState, mlpState, spare)
-        embed(
-            rows: rows, width: hidden, tokens: tokens,
-            table: model.base.weights.base + model.base.layout.embedding, y: state.input)
+        model.base.embedTokens(rows: rows, tokens: tokens, positions: positions, y: state.input)
         for layer in 0..<configuration.layerCount {
             let block = Block(
                 model: model, layer: layer, positions: positions,

@@ -3,15 +3,6 @@ import Kernels
 /// The four products of a block: linears that share an input are multiplied together.
 package enum Site: Int, CaseIterable {
     case queryKeyValue, output, gateUp, down
-
-    package var modules: [LinearModule] {
-        switch self {
-        case .queryKeyValue: [.query, .key, .value]
-        case .output: [.output]
-        case .gateUp: [.gate, .up]
-        case .down: [.down]
-        }
-    }
 }
 
 /// The adapters of one site of one layer, the same places for every adapter of a model.
@@ -141,13 +132,14 @@ package final class AdaptedModel: Sendable {
             for site in Site.allCases {
                 var column = 0
                 var found: [(entry: LoRALayout.Entry, column: Int)] = []
-                for module in site.modules {
+                let modules = configuration.modules(of: site)
+                for module in modules {
                     if let entry = layout.entry(layer: layer, module: module) {
                         found.append((entry, column))
                     }
                     column += configuration.dimensions(of: module).outputs
                 }
-                let inputs = configuration.dimensions(of: site.modules[0]).inputs
+                let inputs = configuration.dimensions(of: modules[0]).inputs
                 let offsetOfA = offset
                 offset += found.count * rank * inputs
                 var linears: [SiteAdapters.Linear] = []
@@ -222,11 +214,12 @@ extension LanguageModel {
     /// The frozen weights of one site.
     package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
         let (weight, bias) = layout.layers[layer].places(of: site)
+        let modules = configuration.modules(of: site)
         var outputs = 0
-        for module in site.modules { outputs += configuration.dimensions(of: module).outputs }
+        for module in modules { outputs += configuration.dimensions(of: module).outputs }
         return SiteWeights(
             weight: weights.base + weight, bias: bias.map { weights.base + $0 },
-            inputs: configuration.dimensions(of: site.modules[0]).inputs, outputs: outputs)
+            inputs: configuration.dimensions(of: modules[0]).inputs, outputs: outputs)
     }
 }
 

@@ -1,8 +1,10 @@
 import Kernels
 
-/// One decoder block of the Llama family, forward and backward:
+/// One decoder block, forward and backward:
 ///
 ///     middle = input + attention(norm(input))        output = middle + mlp(norm(middle))
+///
+/// With a parallel residual (GPT-NeoX) the second half reads the input too: mlp(norm(input)).
 ///
 /// Both halves work on any range of rows, so that the pool can cut them; only attention looks across
 /// rows. There is no tape: `AttentionState` and `MLPState` hold what the backward pass reads.
@@ -14,7 +16,6 @@ package struct Block {
     package let runs: [AdapterRun]
 
     private var configuration: ModelConfiguration { model.base.configuration }
-    private var weights: UnsafePointer<Float> { model.base.weights.base }
     private var offsets: WeightLayout.Layer { model.base.layout.layers[layer] }
 
     package init(
@@ -28,17 +29,9 @@ package struct Block {
 
     /// norm → q, k, v → rotation, for some rows.
     package func project(_ rows: Range<Int>, _ state: AttentionState) {
-        let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
-        let fused = configuration.fusedWidth
-        rmsNorm(
-            rows: count, width: hidden, x: state.input + start * hidden,
-            gain: weights + offsets.inputNorm, epsilon: configuration.normalisationEpsilon,
-            y: state.normed + start * hidden, inverseRMS: state.inverseRMS + start)
+        model.base.normalise(rows, offsets.inputNorm, x: state.input, y: state.normed, state.statistics)
         multiply(.queryKeyValue, rows, state.normed, state.qkv)
-        rotate(
-            rows: count, heads: configuration.headCount + configuration.keyValueHeadCount,
-            x: state.qkv + start * fused, ldx: fused, positions: positions + start,
-            table: model.base.rotary)
+        rotateHeads(rows, state.qkv)
     }
 
     /// Output projection, residual, norm, gated MLP, residual, for some rows.
@@ -50,14 +43,16 @@ package struct Block {
         let middle = state.middle + start * hidden
         middle.update(from: state.input + start * hidden, count: count * hidden)
         multiply(.output, rows, state.attended, state.middle, accumulate: true)
-        rmsNorm(
-            rows: count, width: hidden, x: middle, gain: weights + offsets.attentionNorm,
-            epsilon: configuration.normalisationEpsilon, y: state.normed + start * hidden,
-            inverseRMS: state.inverseRMS + start)
+        model.base.normalise(
+            rows, offsets.attentionNorm, x: normInput(state), y: state.normed, state.statistics)
         multiply(.gateUp, rows, state.normed, state.gateUp)
-        swiGLU(
-            rows: count, width: inner, gateUp: state.gateUp + start * 2 * inner,
-            y: state.activated + start * inner)
+        let expanded = state.gateUp + start * configuration.expandedWidth
+        let activated = state.activated + start * inner
+        if configuration.isGated {
+            swiGLU(rows: count, width: inner, gateUp: expanded, y: activated)
+        } else {
+            gelu(count: count * inner, x: expanded, y: activated, tanh: configuration.usesTanhGELU)
+        }
         (output + start * hidden).update(from: middle, count: count * hidden)
         multiply(.down, rows, state.activated, output, accumulate: true)
     }
@@ -72,15 +67,35 @@ package struct Block {
         let inner = configuration.intermediateSize
         withScratch(count * inner) { dActivated in
             multiplyGradient(.down, rows, dOutput, to: dActivated)
-            swiGLUGradient(
-                rows: count, width: inner, gateUp: state.gateUp + start * 2 * inner, dy: dActivated)
+            let expanded = state.gateUp + start * configuration.expandedWidth
+            if configuration.isGated {
+                swiGLUGradient(rows: count, width: inner, gateUp: expanded, dy: dActivated)
+            } else {
+                geluGradient(
+                    count: count * inner, x: expanded, dy: dActivated, tanh: configuration.usesTanhGELU)
+            }
         }
         multiplyGradient(.gateUp, rows, state.gateUp, to: dNormed + start * hidden)
         (dMiddle + start * hidden).update(from: dOutput + start * hidden, count: count * hidden)
-        rmsNormGradient(
-            rows: count, width: hidden, x: state.middle + start * hidden,
-            gain: weights + offsets.attentionNorm, inverseRMS: state.inverseRMS + start,
-            dy: dNormed + start * hidden, dx: dMiddle + start * hidden)
+        if !configuration.hasParallelResidual {
+            model.base.normaliseGradient(
+                rows, offsets.attentionNorm, x: state.middle, state.statistics, dy: dNormed, dx: dMiddle)
+        }
+    }
+
+    /// With a parallel residual the MLP's gradient joins the stream below the attention: adds it to
+    /// `dMiddle` once the gradient of the attended values has been taken from there.
+    package func addParallelGradient(
+        _ rows: Range<Int>, _ state: MLPState, dNormed: UnsafePointer<Float>,
+        dMiddle: UnsafeMutablePointer<Float>
+    ) {
+        model.base.normaliseGradient(
+            rows, offsets.attentionNorm, x: state.input, state.statistics, dy: dNormed, dx: dMiddle)
+    }
+
+    /// What the norm between the halves reads.
+    package func normInput(_ state: MLPState) -> UnsafeMutablePointer<Float> {
+        configuration.hasParallelResidual ? state.input : state.middle
     }
 
     /// The gradient of the attended values, from that of `middle`, for some rows.
@@ -93,11 +108,19 @@ package struct Block {
 
     /// Turns the gradient of rotated q and k back, for some rows.
     package func rotationGradient(_ rows: Range<Int>, dqkv: UnsafeMutablePointer<Float>) {
+        rotateHeads(rows, dqkv, inverse: true)
+    }
+
+    /// Turns q and k of some rows; families with learned positions turn nothing.
+    private func rotateHeads(
+        _ rows: Range<Int>, _ qkv: UnsafeMutablePointer<Float>, inverse: Bool = false
+    ) {
+        guard let table = model.base.rotary else { return }
         let fused = configuration.fusedWidth
         rotate(
             rows: rows.count, heads: configuration.headCount + configuration.keyValueHeadCount,
-            x: dqkv + rows.lowerBound * fused, ldx: fused, positions: positions + rows.lowerBound,
-            table: model.base.rotary, inverse: true)
+            headSize: configuration.headSize, x: qkv + rows.lowerBound * fused, ldx: fused,
+            positions: positions + rows.lowerBound, table: table, inverse: inverse)
     }
 
     /// Backward of the projections for some rows: `dInput` becomes the gradient of the block's input, and
@@ -110,10 +133,8 @@ package struct Block {
         let (start, count, hidden) = (rows.lowerBound, rows.count, configuration.hiddenSize)
         multiplyGradient(.queryKeyValue, rows, dqkv, to: dNormed + start * hidden)
         (dInput + start * hidden).update(from: dMiddle + start * hidden, count: count * hidden)
-        rmsNormGradient(
-            rows: count, width: hidden, x: state.input + start * hidden,
-            gain: weights + offsets.inputNorm, inverseRMS: state.inverseRMS + start,
-            dy: dNormed + start * hidden, dx: dInput + start * hidden)
+        model.base.normaliseGradient(
+            rows, offsets.inputNorm, x: state.input, state.statistics, dy: dNormed, dx: dInput)
     }
 
     // MARK: Adapted linears
@@ -194,9 +215,9 @@ package struct Block {
 package struct AttentionState {
     /// The block's input: the residual stream. Rows × hidden.
     package var input: UnsafeMutablePointer<Float>
-    /// The normalised input, and 1/RMS of each row.
+    /// The normalised input, and its norm's statistics.
     package let normed: UnsafeMutablePointer<Float>
-    package let inverseRMS: UnsafeMutablePointer<Float>
+    package let statistics: NormStatistics
     /// q and k rotated, and v: rows × fused width.
     package let qkv: UnsafeMutablePointer<Float>
     /// Rows × query width, and rows × heads.
@@ -209,7 +230,7 @@ package struct AttentionState {
     ) {
         self.input = input
         normed = arena.floats(rows * configuration.hiddenSize)
-        inverseRMS = arena.floats(rows)
+        statistics = NormStatistics(configuration, rows: rows, arena: arena)
         qkv = arena.floats(rows * configuration.fusedWidth)
         attended = arena.floats(rows * configuration.queryWidth)
         logSumExp = arena.floats(rows * configuration.headCount)
@@ -221,11 +242,11 @@ package struct MLPState {
     /// The residual stream and the attended values as they come from the attention half.
     package var input: UnsafeMutablePointer<Float>
     package let attended: UnsafeMutablePointer<Float>
-    /// The residual stream between the halves, normalised, and 1/RMS of each row.
+    /// The residual stream between the halves, normalised, and its norm's statistics.
     package let middle: UnsafeMutablePointer<Float>
     package let normed: UnsafeMutablePointer<Float>
-    package let inverseRMS: UnsafeMutablePointer<Float>
-    /// Rows × 2·intermediate, and rows × intermediate.
+    package let statistics: NormStatistics
+    /// Gate and up, or up alone: rows × expanded width. Then rows × intermediate.
     package let gateUp: UnsafeMutablePointer<Float>
     package let activated: UnsafeMutablePointer<Float>
 
@@ -257,8 +278,8 @@ package struct MLPState {
         self.attended = attended
         middle = arena.floats(rows * configuration.hiddenSize)
         normed = arena.floats(rows * configuration.hiddenSize)
-        inverseRMS = arena.floats(rows)
-        gateUp = arena.floats(rows * 2 * configuration.intermediateSize)
+        statistics = NormStatistics(configuration, rows: rows, arena: arena)
+        gateUp = arena.floats(rows * configuration.expandedWidth)
         activated = arena.floats(rows * configuration.intermediateSize)
     }
 }

@@ -38,9 +38,7 @@ package struct GraphPass {
         positions = arena.copy(pack.positions)
         var stream = arena.floats(rows * hidden)
         last = stream
-        embed(
-            rows: rows, width: hidden, tokens: tokens,
-            table: model.base.weights.base + model.base.layout.embedding, y: stream)
+        model.base.embedTokens(rows: rows, tokens: tokens, positions: positions, y: stream)
 
         // Two residual buffers change places when nothing is kept.
         var spare = arena.floats(keepsStates ? 0 : rows * hidden)
@@ -77,12 +75,10 @@ package struct GraphPass {
         let count = pack.outputRows.count
         precondition(pack.targets.count == count, "every output row has a target")
         let hidden = hidden
-        let gain = base.weights.base + base.layout.finalNorm
+        let norm = base.layout.finalNorm
         let normed = arena.floats(count * hidden)
-        let inverseRMS = arena.floats(count)
-        rmsNorm(
-            rows: count, width: hidden, x: last, gain: gain,
-            epsilon: base.configuration.normalisationEpsilon, y: normed, inverseRMS: inverseRMS)
+        let statistics = NormStatistics(base.configuration, rows: count, arena: arena)
+        base.normalise(0..<count, norm, x: last, y: normed, statistics)
         let dNormed = gradient == nil ? nil : arena.floats(count * hidden)
         var weightGradient: UnsafeMutablePointer<Float>?
         if case .weights(let pointer)? = gradient { weightGradient = pointer }
@@ -94,13 +90,10 @@ package struct GraphPass {
         guard let gradient, let dNormed else { return }
 
         let dLast = arena.zeros(count * hidden)
-        rmsNormGradient(
-            rows: count, width: hidden, x: last, gain: gain, inverseRMS: inverseRMS, dy: dNormed,
-            dx: dLast)
+        base.normaliseGradient(0..<count, norm, x: last, statistics, dy: dNormed, dx: dLast)
         if let weightGradient {
-            rmsNormGainGradient(
-                rows: count, width: hidden, x: last, inverseRMS: inverseRMS, dy: dNormed,
-                dGain: weightGradient + base.layout.finalNorm)
+            base.normaliseParameterGradient(
+                rows: count, norm, x: last, statistics, dy: dNormed, to: weightGradient)
         }
         backward(dLast, gradient, streamGradients)
     }
@@ -125,20 +118,16 @@ package struct GraphPass {
     ) {
         let (count, hidden) = (pack.outputRows.count, hidden)
         let vocabulary = base.configuration.vocabularySize
-        let gain = base.weights.base + base.layout.finalNorm
+        let norm = base.layout.finalNorm
         let dNormed = arena.floats(count * hidden)
         gemm(
             count, hidden, vocabulary, dLogits, vocabulary, base.weights.base + base.layout.head, hidden,
             dNormed, hidden)
         let normed = arena.floats(count * hidden)
-        let inverseRMS = arena.floats(count)
-        rmsNorm(
-            rows: count, width: hidden, x: last, gain: gain,
-            epsilon: base.configuration.normalisationEpsilon, y: normed, inverseRMS: inverseRMS)
+        let statistics = NormStatistics(base.configuration, rows: count, arena: arena)
+        base.normalise(0..<count, norm, x: last, y: normed, statistics)
         let dLast = arena.zeros(count * hidden)
-        rmsNormGradient(
-            rows: count, width: hidden, x: last, gain: gain, inverseRMS: inverseRMS, dy: dNormed,
-            dx: dLast)
+        base.normaliseGradient(0..<count, norm, x: last, statistics, dy: dNormed, dx: dLast)
         backward(dLast, target, streamGradients)
     }
 
@@ -220,6 +209,9 @@ package struct GraphPass {
             if depth == .output { return }
             forEachPiece(mlpRows) {
                 mlpBlock.outputGradient($0, dMiddle: dMiddle, dAttended: dAttended)
+                if configuration.hasParallelResidual {
+                    mlpBlock.addParallelGradient($0, mlp, dNormed: dNormed, dMiddle: dMiddle)
+                }
             }
             if isLast {
                 // Back from the output rows to all rows.
@@ -240,6 +232,10 @@ package struct GraphPass {
             embedGradient(
                 rows: rows, width: hidden, tokens: tokens, dy: dOutput,
                 dTable: gradient + base.layout.embedding)
+            if let table = base.layout.positions {
+                embedGradient(
+                    rows: rows, width: hidden, tokens: positions, dy: dOutput, dTable: gradient + table)
+            }
         }
     }
 
@@ -259,9 +255,9 @@ package struct GraphPass {
             .gateUp, rows: rows, x: state.normed, dy: state.gateUp, into: target, arena: arena,
             pool: pool)
         if let gradient = target.weights(ofBlock: layer) {
-            rmsNormGainGradient(
-                rows: rows, width: hidden, x: state.middle, inverseRMS: state.inverseRMS, dy: dNormed,
-                dGain: gradient + base.layout.layers[layer].attentionNorm)
+            base.normaliseParameterGradient(
+                rows: rows, base.layout.layers[layer].attentionNorm, x: block.normInput(state),
+                state.statistics, dy: dNormed, to: gradient)
         }
     }
 
@@ -287,9 +283,9 @@ package struct GraphPass {
             .queryKeyValue, rows: rows, x: state.normed, dy: dqkv, into: target, arena: arena,
             pool: pool)
         if let gradient = target.weights(ofBlock: layer), dInput != nil {
-            rmsNormGainGradient(
-                rows: rows, width: hidden, x: state.input, inverseRMS: state.inverseRMS, dy: dNormed,
-                dGain: gradient + base.layout.layers[layer].inputNorm)
+            base.normaliseParameterGradient(
+                rows: rows, base.layout.layers[layer].inputNorm, x: state.input, state.statistics,
+                dy: dNormed, to: gradient)
         }
     }
 
@@ -314,9 +310,9 @@ extension LanguageModel {
     ) {
         let (hidden, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
         let normed = arena.floats(rows * hidden)
-        rmsNorm(
-            rows: rows, width: hidden, x: x, gain: weights.base + layout.finalNorm,
-            epsilon: configuration.normalisationEpsilon, y: normed, inverseRMS: arena.floats(rows))
+        normalise(
+            0..<rows, layout.finalNorm, x: x, y: normed,
+            NormStatistics(configuration, rows: rows, arena: arena))
         gemm(
             rows, vocabulary, hidden, normed, hidden, weights.base + layout.head, hidden,
             transposeB: true, logits, vocabulary)

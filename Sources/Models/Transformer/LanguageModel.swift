@@ -5,7 +5,8 @@ public final class LanguageModel: Sendable {
     public let configuration: ModelConfiguration
     public let layout: WeightLayout
     package let weights: FloatBuffer
-    package let rotary: RotaryTable
+    /// Nil for a family with learned positions.
+    package let rotary: RotaryTable?
 
     /// Takes each tensor of the layout from `fill`, which writes the tensor's numbers in row-major order.
     ///
@@ -14,9 +15,6 @@ public final class LanguageModel: Sendable {
         configuration: ModelConfiguration,
         fill: (WeightLayout.Tensor, UnsafeMutableBufferPointer<Float>) throws -> Void
     ) rethrows {
-        guard let rotary = configuration.rotary else {
-            preconditionFailure("this graph has rotary positions; see requireRunnable(file:)")
-        }
         let layout = WeightLayout(configuration)
         let builder = FloatBuffer.Builder(count: layout.count)
         for tensor in layout.tensors {
@@ -25,9 +23,11 @@ public final class LanguageModel: Sendable {
         self.configuration = configuration
         self.layout = layout
         self.weights = builder.finish()
-        self.rotary = RotaryTable(
-            frequencies: rotary.frequencies(headSize: configuration.headSize),
-            positions: configuration.sequenceLengthMax)
+        rotary = configuration.rotary.map {
+            RotaryTable(
+                frequencies: $0.frequencies(headSize: configuration.headSize),
+                positions: configuration.sequenceLengthMax)
+        }
     }
 
     /// Loads the weights of an opened checkpoint directory, expanded to f32.
@@ -35,10 +35,9 @@ public final class LanguageModel: Sendable {
     ///   another shape or cannot be expanded.
     public convenience init(checkpoint: Checkpoint) throws {
         let configuration = checkpoint.configuration
-        try configuration.requireRunnable(file: checkpoint.directory + "/config.json")
+        let weights = try CheckpointWeights(checkpoint)
         try self.init(configuration: configuration) { tensor, target in
-            let values = try checkpoint.floats(tensor.name, shape: tensor.shape)
-            _ = target.update(fromContentsOf: values)
+            try weights.read(tensor, into: target)
         }
     }
 

@@ -1,13 +1,14 @@
 import Glibc
 
 extension ModelConfiguration.RotaryEmbedding {
-    /// The angle per position of each pair of a head: θ^(−2i/`headSize`), rescaled.
+    /// The angle per position of each pair of a head: θ^(−2i/`width`), rescaled.
     ///
     /// Llama 3's rule: with the wavelength λ = 2π/f, waves longer than L₀/low are slowed by `factor`,
     /// those shorter than L₀/high kept, those between blended.
     package func frequencies(headSize: Int) -> [Double] {
-        (0..<headSize / 2).map { pair in
-            let frequency = pow(theta, -2 * Double(pair) / Double(headSize))
+        let width = width ?? headSize
+        return (0..<width / 2).map { pair in
+            let frequency = pow(theta, -2 * Double(pair) / Double(width))
             switch scaling {
             case .none:
                 return frequency
