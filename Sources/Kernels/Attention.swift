@@ -158,19 +158,7 @@ private func softmaxGradient(
     scores: UnsafeMutablePointer<Float>, dScores: UnsafeMutablePointer<Float>, seen: Int, count: Int,
     logSumExp: Float, projection: Float, scale: Float
 ) {
-    var i = 0
-    while i + 8 <= seen {
-        let p = exp8(load8(scores + i) - logSumExp)
-        store8(scores + i, p)
-        store8(dScores + i, p * (load8(dScores + i) - projection) * scale)
-        i += 8
-    }
-    while i < seen {
-        let p = exp1(scores[i] - logSumExp)
-        scores[i] = p
-        dScores[i] = p * (dScores[i] - projection) * scale
-        i += 1
-    }
+    loops.pointee.softmax_gradient(scores, dScores, logSumExp, projection, scale, seen)
     (scores + seen).update(repeating: 0, count: count - seen)
     (dScores + seen).update(repeating: 0, count: count - seen)
 }
@@ -198,20 +186,5 @@ package func attentionStep(
         for position in 0..<count {
             axpy(scores[position], values + position * stride + offset, target, size)
         }
-    }
-}
-
-/// y += a·x.
-package func axpy(
-    _ a: Float, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ count: Int
-) {
-    var i = 0
-    while i + 8 <= count {
-        store8(y + i, load8(y + i) + load8(x + i) * a)
-        i += 8
-    }
-    while i < count {
-        y[i] += x[i] * a
-        i += 1
     }
 }

@@ -1,9 +1,11 @@
 import COpenBLAS
+import CVector
 
-/// The one door to OpenBLAS. Matrices are row-major; a leading dimension is the distance of two rows.
+/// Matrix products. Matrices are row-major; a leading dimension is the distance of two rows.
 ///
-/// OpenBLAS's own threads stay off: `ThreadPool` cuts rows at fixed places instead, so that every call,
-/// and with it every bit of its result, is the same for any number of threads.
+/// Our own product (CVector) runs where it has vector instructions: it reads weights as they are stored,
+/// and an element's bits do not depend on how many rows or columns a call has. Elsewhere OpenBLAS does it,
+/// with its own threads off: `ThreadPool` cuts rows at fixed places instead.
 
 /// C = α·op(A)·op(B) + β·C with C `rows` × `columns` and the inner dimension `inner`.
 ///
@@ -17,6 +19,27 @@ package func gemm(
     _ c: UnsafeMutablePointer<Float>, _ ldc: Int, alpha: Float = 1, beta: Float = 0
 ) {
     if rows == 0 || columns == 0 { return }
+    if VectorLevel.best != .plain {
+        var matrix = vector_matrix(
+            data: UnsafeRawPointer(b), scales: nil, stride: ldb, group: 0,
+            storage: Int32(vector_f32.rawValue))
+        loops.pointee.product(
+            rows, columns, inner, a, transposeA ? 1 : lda, transposeA ? lda : 1, &matrix,
+            transposeB ? 1 : 0, c, ldc, alpha, beta)
+        return
+    }
+    openBLASProduct(
+        rows, columns, inner, a, lda, transposeA: transposeA, b, ldb, transposeB: transposeB, c, ldc,
+        alpha: alpha, beta: beta)
+}
+
+/// The same by OpenBLAS: what our own product is measured against.
+package func openBLASProduct(
+    _ rows: Int, _ columns: Int, _ inner: Int,
+    _ a: UnsafePointer<Float>, _ lda: Int, transposeA: Bool,
+    _ b: UnsafePointer<Float>, _ ldb: Int, transposeB: Bool,
+    _ c: UnsafeMutablePointer<Float>, _ ldc: Int, alpha: Float = 1, beta: Float = 0
+) {
     cblas_sgemm(
         CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
         blasint(rows), blasint(columns), blasint(inner), alpha, a, blasint(lda), b, blasint(ldb), beta,

@@ -48,21 +48,7 @@ package func rotate(
         for head in 0..<heads {
             let first = x + row * ldx + head * 2 * pairs
             let second = first + pairs
-            var pair = 0
-            while pair + 8 <= pairs {
-                let (a, b) = (load8(first + pair), load8(second + pair))
-                let (c, s) = (load8(cosine + pair), load8(sine + pair) * sign)
-                store8(first + pair, a * c - b * s)
-                store8(second + pair, b * c + a * s)
-                pair += 8
-            }
-            while pair < pairs {
-                let (a, b) = (first[pair], second[pair])
-                let (c, s) = (cosine[pair], sine[pair] * sign)
-                first[pair] = a * c - b * s
-                second[pair] = b * c + a * s
-                pair += 1
-            }
+            loops.pointee.rotate(first, second, cosine, sine, sign, pairs)
         }
     }
 }

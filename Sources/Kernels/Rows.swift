@@ -2,59 +2,34 @@
 
 /// The largest of `count` ≥ 1 numbers; NaN if any is NaN.
 package func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
-    var result = x[0]
-    var i = 0
-    if count >= 8 {
-        var lanes = load8(x)
-        i = 8
-        while i + 8 <= count {
-            let next = load8(x + i)
-            // Written so that a NaN in `next` replaces what was there and one in `lanes` stays.
-            lanes = next.replacing(with: lanes, where: (next .<= lanes) .| (lanes .!= lanes))
-            i += 8
-        }
-        result = lanes[0]
-        for lane in 1..<8 where !(lanes[lane] <= result) && result == result { result = lanes[lane] }
-    }
-    while i < count {
-        if !(x[i] <= result) && result == result { result = x[i] }
-        i += 1
-    }
-    return result
+    loops.pointee.largest(x, count)
 }
 
 /// x → exp(x − offset) in place; returns the sum, in an order fixed by the length.
+///
+/// Each within two units in the last place for x − offset ≥ −87; smaller arguments give 0, those above
+/// 88.7 infinity, NaN stays NaN.
 package func exponentials(
     _ x: UnsafeMutablePointer<Float>, _ count: Int, minus offset: Float
 ) -> Float {
-    var lanes = Float8.zero
-    var i = 0
-    while i + 8 <= count {
-        let value = exp8(load8(x + i) - offset)
-        store8(x + i, value)
-        lanes += value
-        i += 8
-    }
-    var tail: Float = 0
-    while i < count {
-        x[i] = exp1(x[i] - offset)
-        tail += x[i]
-        i += 1
-    }
-    return sum8(lanes) + tail
+    loops.pointee.exponentials(x, offset, count)
 }
 
 /// x → factor·x in place.
 package func scale(_ x: UnsafeMutablePointer<Float>, _ count: Int, by factor: Float) {
-    var i = 0
-    while i + 8 <= count {
-        store8(x + i, load8(x + i) * factor)
-        i += 8
-    }
-    while i < count {
-        x[i] *= factor
-        i += 1
-    }
+    loops.pointee.scale(x, factor, count)
+}
+
+/// y += a·x.
+package func axpy(
+    _ a: Float, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ count: Int
+) {
+    loops.pointee.axpy(a, x, y, count)
+}
+
+/// Σ aᵢ·bᵢ, in an order fixed by the length.
+package func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
+    loops.pointee.dot(a, b, count)
 }
 
 /// y += x for every row: adds a bias.

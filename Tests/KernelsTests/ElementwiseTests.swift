@@ -6,20 +6,23 @@ import Testing
 struct ElementwiseTests {
     @Test("exp is within two units in the last place over its range, and keeps 0, infinity and NaN")
     func exponentialIsAccurate() {
-        var worst = 0.0
-        for step in 0...200_000 {
-            let x = Float(-87 + 175.5 * Double(step) / 200_000)
-            let expected = exp(Double(x))
-            worst = max(worst, abs(Double(exp1(x)) - expected) / expected)
+        func exponential(_ x: [Float]) -> [Float] {
+            x.unaligned { _ = exponentials($0, x.count, minus: 0) }
         }
+        let arguments = (0...200_000).map { Float(-87 + 175.5 * Double($0) / 200_000) }
+        let worst = zip(arguments, exponential(arguments)).map { x, y in
+            abs(Double(y) / exp(Double(x)) - 1)
+        }.max()!
         #expect(worst < 2.4e-7)
-        #expect(exp1(0) == 1)
-        #expect(exp1(-200) == 0 && exp1(-.infinity) == 0)
-        #expect(exp1(90) == .infinity && exp1(.infinity) == .infinity)
-        #expect(exp1(.nan).isNaN)
-        let lanes = exp8(Float8(0, 1, -.infinity, .nan, 200, -1, -88, 10))
-        for lane in [0, 1, 5, 7] { #expect(lanes[lane].isFinite && lanes[lane] > 0) }
-        #expect(lanes[2] == 0 && lanes[3].isNaN && lanes[4] == .infinity && lanes[6] == 0)
+        let special: [Float] = [0, -200, -.infinity, 90, .infinity, .nan, -88, 1, 10]
+        // A run of its own for each, so that whole vectors and the rest of one are both met.
+        for count in [1, 40] {
+            let results = special.map { exponential([Float](repeating: $0, count: count)) }
+            #expect(results[0].allSatisfy { $0 == 1 })
+            #expect((results[1] + results[2] + results[6]).allSatisfy { $0 == 0 })
+            #expect((results[3] + results[4]).allSatisfy { $0 == .infinity })
+            #expect(results[5].allSatisfy { $0.isNaN })
+        }
     }
 
     // Unit-scale input: float32 rounding of sums of up to 200 terms stays below these bounds.
@@ -58,6 +61,75 @@ struct ElementwiseTests {
             dotProduct(Naive.rmsNorm(x.doubles, gain: $0, rows: rows, epsilon: 1e-5), weights.doubles)
         }
         #expect(largestDifference(dGain, expectedGain) < 2e-5)
+    }
+
+    @Test("LayerNorm forward and backward", arguments: [1, 2, 7, 8, 16, 37, 64, 200])
+    func layerNormAgrees(width: Int) {
+        var numbers = Numbers(seed: UInt64(100 + width))
+        let rows = 3
+        // A mean far from 0, as residual streams have.
+        let x = numbers.floats(rows * width).map { $0 + 2 }
+        let (gain, bias, weights) = (
+            numbers.floats(width), numbers.floats(width), numbers.floats(rows * width)
+        )
+        func naive(_ x: [Double], _ gain: [Double], _ bias: [Double]) -> [Double] {
+            Naive.layerNorm(x, gain: gain, bias: bias, rows: rows, epsilon: 1e-5)
+        }
+        var (mean, inverse) = ([Float](repeating: 0, count: rows), [Float](repeating: 0, count: rows))
+        let y = x.unaligned { y in
+            layerNorm(
+                rows: rows, width: width, x: x, gain: gain, bias: bias, epsilon: 1e-5, y: y,
+                mean: &mean, inverseDeviation: &inverse)
+        }
+        #expect(largestDifference(y, naive(x.doubles, gain.doubles, bias.doubles)) < 3e-6)
+
+        // One element only has no slope: the row is constant whatever it holds.
+        let start = numbers.floats(rows * width)
+        let dx = start.unaligned { dx in
+            layerNormGradient(
+                rows: rows, width: width, x: x, gain: gain, mean: mean, inverseDeviation: inverse,
+                dy: weights, dx: dx)
+        }
+        let expected = Naive.gradient(x.doubles) {
+            dotProduct(naive($0, gain.doubles, bias.doubles), weights.doubles)
+        }
+        // Two elements may lie close together, and the slope grows with 1/deviation.
+        let scale = Double(max(1, inverse.max()!))
+        #expect(largestDifference(dx, zip(start, expected).map { Double($0) + $1 }) < 2e-5 * scale)
+
+        var dGain = [Float](repeating: 0, count: width)
+        var dBias = [Float](repeating: 0, count: width)
+        layerNormParameterGradient(
+            rows: rows, width: width, x: x, mean: mean, inverseDeviation: inverse, dy: weights,
+            dGain: &dGain, dBias: &dBias)
+        #expect(
+            largestDifference(
+                dGain,
+                Naive.gradient(gain.doubles) {
+                    dotProduct(naive(x.doubles, $0, bias.doubles), weights.doubles)
+                }) < 2e-5)
+        #expect(
+            largestDifference(
+                dBias,
+                Naive.gradient(bias.doubles) {
+                    dotProduct(naive(x.doubles, gain.doubles, $0), weights.doubles)
+                }) < 2e-5)
+    }
+
+    @Test("GELU forward and backward over its range", arguments: [GELU.erf, .tanh])
+    func geluAgrees(kind: GELU) {
+        let x = (0...4001).map { Float(-10 + 20 * Double($0) / 4001) }
+        let y = x.unaligned { gelu(kind, count: x.count, x: x, y: $0) }
+        #expect(largestDifference(y, x.doubles.map { Naive.gelu(kind, $0) }) < 1e-6)
+        let dy = [Float](repeating: 0.7, count: x.count)
+        let dx = x.unaligned { geluGradient(kind, count: x.count, x: x, dy: dy, dx: $0) }
+        let slopes = x.doubles.map { x in
+            0.7 * (Naive.gelu(kind, x + 1e-5) - Naive.gelu(kind, x - 1e-5)) / 2e-5
+        }
+        // The tanh form's slope multiplies rounding by up to 4.
+        #expect(largestDifference(dx, slopes) < 2e-6)
+        let ends = [Float(0), 100, -100, .nan].unaligned { gelu(kind, count: 4, x: $0, y: $0) }
+        #expect(ends[0] == 0 && ends[1] == 100 && ends[2] == 0 && ends[3].isNaN)
     }
 
     @Test("SwiGLU forward and backward", arguments: [1, 5, 8, 33])

@@ -14,6 +14,30 @@ enum Naive {
         return y
     }
 
+    static func layerNorm(
+        _ x: [Double], gain: [Double], bias: [Double], rows: Int, epsilon: Double
+    ) -> [Double] {
+        let width = gain.count
+        var y = x
+        for row in 0..<rows {
+            let slice = x[row * width..<(row + 1) * width]
+            let mean = slice.reduce(0, +) / Double(width)
+            let variance = slice.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(width)
+            for i in 0..<width {
+                y[row * width + i] =
+                    (x[row * width + i] - mean) / (variance + epsilon).squareRoot() * gain[i] + bias[i]
+            }
+        }
+        return y
+    }
+
+    static func gelu(_ kind: GELU, _ x: Double) -> Double {
+        switch kind {
+        case .erf: 0.5 * x * erfc(-x / 2.0.squareRoot())
+        case .tanh: 0.5 * x * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+        }
+    }
+
     static func swiGLU(_ gateUp: [Double], rows: Int, width: Int) -> [Double] {
         var y: [Double] = []
         for row in 0..<rows {
