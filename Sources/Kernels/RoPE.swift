@@ -33,9 +33,10 @@ package final class RotaryTable: Sendable {
 
 /// Turns `heads` neighbouring heads of each of `rows` rows in place; row t stands at `positions[t]`.
 ///
+/// Heads are `headSize` wide; the first 2·pairs coordinates of each turn, the others stay.
 /// `inverse` turns back, which is also the gradient: a rotation's transpose is its inverse.
 package func rotate(
-    rows: Int, heads: Int, x: UnsafeMutablePointer<Float>, ldx: Int,
+    rows: Int, heads: Int, headSize: Int, x: UnsafeMutablePointer<Float>, ldx: Int,
     positions: UnsafePointer<Int32>, table: RotaryTable, inverse: Bool = false
 ) {
     let pairs = table.pairs
@@ -46,7 +47,7 @@ package func rotate(
         let cosine = table.row(position)
         let sine = cosine + pairs
         for head in 0..<heads {
-            let first = x + row * ldx + head * 2 * pairs
+            let first = x + row * ldx + head * headSize
             let second = first + pairs
             loops.pointee.rotate(first, second, cosine, sine, sign, pairs)
         }

@@ -116,19 +116,21 @@ struct ElementwiseTests {
                 }) < 2e-5)
     }
 
-    @Test("GELU forward and backward over its range", arguments: [GELU.erf, .tanh])
-    func geluAgrees(kind: GELU) {
+    @Test(
+        "GELU forward and backward over its range, by the error function and by tanh",
+        arguments: [false, true])
+    func geluAgrees(tanh: Bool) {
         let x = (0...4001).map { Float(-10 + 20 * Double($0) / 4001) }
-        let y = x.unaligned { gelu(kind, count: x.count, x: x, y: $0) }
-        #expect(largestDifference(y, x.doubles.map { Naive.gelu(kind, $0) }) < 1e-6)
+        let y = x.unaligned { gelu(count: x.count, x: x, y: $0, tanh: tanh) }
+        #expect(largestDifference(y, x.doubles.map { Naive.gelu($0, tanh: tanh) }) < 1e-6)
         let dy = [Float](repeating: 0.7, count: x.count)
-        let dx = x.unaligned { geluGradient(kind, count: x.count, x: x, dy: dy, dx: $0) }
+        let dx = x.unaligned { geluGradient(count: x.count, x: $0, dy: dy, tanh: tanh) }
         let slopes = x.doubles.map { x in
-            0.7 * (Naive.gelu(kind, x + 1e-5) - Naive.gelu(kind, x - 1e-5)) / 2e-5
+            0.7 * (Naive.gelu(x + 1e-5, tanh: tanh) - Naive.gelu(x - 1e-5, tanh: tanh)) / 2e-5
         }
         // The tanh form's slope multiplies rounding by up to 4.
         #expect(largestDifference(dx, slopes) < 2e-6)
-        let ends = [Float(0), 100, -100, .nan].unaligned { gelu(kind, count: 4, x: $0, y: $0) }
+        let ends = [Float(0), 100, -100, .nan].unaligned { gelu(count: 4, x: $0, y: $0, tanh: tanh) }
         #expect(ends[0] == 0 && ends[1] == 100 && ends[2] == 0 && ends[3].isNaN)
     }
 
@@ -174,8 +176,8 @@ struct ElementwiseTests {
         func turn(_ x: [Float], inverse: Bool) -> [Float] {
             x.unaligned {
                 rotate(
-                    rows: rows, heads: heads, x: $0, ldx: heads * size, positions: positions,
-                    table: table, inverse: inverse)
+                    rows: rows, heads: heads, headSize: size, x: $0, ldx: heads * size,
+                    positions: positions, table: table, inverse: inverse)
             }
         }
         let turned = turn(x, inverse: false)

@@ -31,11 +31,10 @@ enum Naive {
         return y
     }
 
-    static func gelu(_ kind: GELU, _ x: Double) -> Double {
-        switch kind {
-        case .erf: 0.5 * x * erfc(-x / 2.0.squareRoot())
-        case .tanh: 0.5 * x * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
-        }
+    static func gelu(_ x: Double, tanh: Bool) -> Double {
+        tanh
+            ? 0.5 * x * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+            : 0.5 * x * erfc(-x / 2.0.squareRoot())
     }
 
     static func swiGLU(_ gateUp: [Double], rows: Int, width: Int) -> [Double] {

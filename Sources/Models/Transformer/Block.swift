@@ -37,8 +37,8 @@ package struct Block {
         multiply(.queryKeyValue, rows, state.normed, state.qkv)
         rotate(
             rows: count, heads: configuration.headCount + configuration.keyValueHeadCount,
-            x: state.qkv + start * fused, ldx: fused, positions: positions + start,
-            table: model.base.rotary)
+            headSize: configuration.headSize, x: state.qkv + start * fused, ldx: fused,
+            positions: positions + start, table: model.base.rotary)
     }
 
     /// Output projection, residual, norm, gated MLP, residual, for some rows.
@@ -96,8 +96,8 @@ package struct Block {
         let fused = configuration.fusedWidth
         rotate(
             rows: rows.count, heads: configuration.headCount + configuration.keyValueHeadCount,
-            x: dqkv + rows.lowerBound * fused, ldx: fused, positions: positions + rows.lowerBound,
-            table: model.base.rotary, inverse: true)
+            headSize: configuration.headSize, x: dqkv + rows.lowerBound * fused, ldx: fused,
+            positions: positions + rows.lowerBound, table: model.base.rotary, inverse: true)
     }
 
     /// Backward of the projections for some rows: `dInput` becomes the gradient of the block's input, and
