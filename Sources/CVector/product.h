@@ -162,6 +162,23 @@ static void pack(
     }
 }
 
+// One share of `shares` of what `pack` will read of the next panel: fetched while tiles are computed, so that
+// packing does not wait for memory.
+INLINE void fetch(
+    const vector_matrix *b, int transposed, long k, long depth, long column, long width, long share,
+    long shares)
+{
+    static const int bits[] = {32, 16, 16, 8, 4};
+    const long size = bits[b->storage];
+    const long rows = transposed ? width : depth;
+    const long lines = ((transposed ? depth : width) * size + 511) / 512;
+    const char *first = (const char *)b->data +
+                        (transposed ? column * b->stride + k : k * b->stride + column) * size / 8;
+    for (long row = rows * share / shares; row < rows * (share + 1) / shares; row++)
+        for (long line = 0; line < lines; line++)
+            __builtin_prefetch(first + row * b->stride * size / 8 + line * 64, 0, 2);
+}
+
 // `rows` ≤ TILE_ROWS rows of C over the first one or two vectors of a panel. Constant `rows` and `vectors`
 // let the sums live in registers.
 INLINE void tile(
@@ -259,11 +276,18 @@ static void product(
         for (long column = 0; column < columns; column += PANEL) {
             long width = columns - column < PANEL ? columns - column : PANEL;
             pack(b, transposed, k, depth, column, width, panel);
-            for (long i = 0; i < rows; i += TILE_ROWS)
+            const long ahead = columns - column - PANEL;
+            const long tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+            for (long i = 0; i < rows; i += TILE_ROWS) {
+                if (ahead > 0)
+                    fetch(
+                        b, transposed, k, depth, column + PANEL, ahead < PANEL ? ahead : PANEL,
+                        i / TILE_ROWS, tiles);
                 some_rows(
                     rows - i < TILE_ROWS ? rows - i : TILE_ROWS, depth,
                     a + i * row_step + k * column_step, row_step, column_step, panel,
                     c + i * ldc + column, ldc, width, alpha, keep);
+            }
         }
     }
 }

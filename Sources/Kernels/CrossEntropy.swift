@@ -4,7 +4,7 @@ import Glibc
 
 /// Rows whose logits exist at once: a function of the vocabulary alone.
 private func chunkRows(vocabulary: Int) -> Int {
-    max(16, min(256, (1 << 22) / vocabulary & ~15))
+    max(16, min(256, (1 << 24) / vocabulary & ~15))
 }
 
 /// −log softmax(x·Wᵀ)[target] of every row, and its gradient times `weights[row]` when wanted.

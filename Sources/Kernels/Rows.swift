@@ -1,4 +1,4 @@
-/// Small loops over one row that several kernels share, and scratch memory for a piece of work.
+/// Small loops over one row that several kernels share.
 
 /// The largest of `count` ≥ 1 numbers; NaN if any is NaN.
 package func largest(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
@@ -44,12 +44,4 @@ package func addBiasGradient(
     rows: Int, width: Int, dy: UnsafePointer<Float>, dBias: UnsafeMutablePointer<Float>
 ) {
     for row in 0..<rows { axpy(1, dy + row * width, dBias, width) }
-}
-
-/// Uninitialised floats for the duration of `body`.
-@inline(__always)
-package func withScratch(_ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Void) {
-    withUnsafeTemporaryAllocation(byteCount: max(count, 1) * 4, alignment: 64) { bytes in
-        body(bytes.baseAddress.unsafelyUnwrapped.bindMemory(to: Float.self, capacity: max(count, 1)))
-    }
 }

@@ -15,7 +15,6 @@ package final class ThreadPool: Sendable {
 
     package init(threads: Int) {
         precondition(threads >= 1, "a pool has at least one thread")
-        useOpenBLASSingleThreaded()
         self.threads = threads
         state = PoolState()
         for _ in 1..<max(threads, 1) { state.startWorker() }
@@ -36,6 +35,22 @@ package final class ThreadPool: Sendable {
         state.end()
     }
 
+    /// Cuts the rows of a row-wise stage into one piece per thread, more for many rows, and one piece inside
+    /// another loop. A stage's rows do not depend on one another, so the cut changes no bit.
+    package func forEachRows(_ rows: Int, _ body: (Range<Int>) -> Void) {
+        guard rows >= rowsWorthCutting, threads > 1, state.tryBegin() else {
+            for start in stride(from: 0, to: rows, by: rowsPerPiece) {
+                body(start..<min(rows, start + rowsPerPiece))
+            }
+            return
+        }
+        let pieces = max(threads, (rows + rowsPerPiece - 1) / rowsPerPiece)
+        withoutActuallyEscaping(body) { body in
+            state.run(pieces) { body(rows * $0 / pieces..<rows * ($0 + 1) / pieces) }
+        }
+        state.end()
+    }
+
     /// Cuts 0 ..< `count` at multiples of `grain` and calls `body` with every piece.
     package func forEachRange(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
         let pieces = (count + grain - 1) / grain
@@ -44,6 +59,11 @@ package final class ThreadPool: Sendable {
         }
     }
 }
+
+/// Fewer rows are done sooner by one thread.
+private let rowsWorthCutting = 48
+/// Every piece repacks the weights, and its rows should stay in the second cache.
+private let rowsPerPiece = 512
 
 /// What the workers and the caller share. `@unchecked`: `count` and `body` are written by the thread that
 /// holds `busy` while no worker has joined, and read by those that joined under `mutex`.

@@ -28,4 +28,18 @@ struct MemoryTests {
         arena.release(to: mark)
         #expect(arena.floats(10) == first)
     }
+
+    @Test("scratch runs are used again, and never by two at once")
+    func scratchRunsComeBack() {
+        let runs = ScratchRuns()
+        let first = runs.take(10_000)
+        let second = runs.take(10_000)
+        #expect(first.base != second.base)
+        runs.give(first)
+        #expect(runs.take(9000).base == first.base)
+        runs.give(second)
+        // Too short, and far too long.
+        #expect(runs.take(10_001).base != second.base)
+        #expect(runs.take(100).base != second.base)
+    }
 }

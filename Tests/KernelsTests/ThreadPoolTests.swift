@@ -23,6 +23,23 @@ struct ThreadPoolTests {
         #expect(ranges.withLock { $0 } == [0..<4, 4..<8, 8..<10])
     }
 
+    @Test("rows are covered once by neighbouring pieces, also inside another loop", arguments: [1, 2, 3])
+    func rowsAreCovered(threads: Int) {
+        let pool = ThreadPool(threads: threads)
+        for rows in [0, 1, 47, 48, 97, 512, 1200, 5000] {
+            let pieces = Mutex<[Range<Int>]>([])
+            pool.forEachRows(rows) { piece in pieces.withLock { $0.append(piece) } }
+            let sorted = pieces.withLock { $0.sorted { $0.lowerBound < $1.lowerBound } }
+            #expect(sorted.flatMap { Array($0) } == Array(0..<rows))
+            #expect(rows < 48 || sorted.count >= threads)
+        }
+        let inner = Mutex(0)
+        pool.forEach(4) { _ in
+            pool.forEachRows(100) { piece in inner.withLock { $0 += piece.count } }
+        }
+        #expect(inner.withLock { $0 } == 400)
+    }
+
     @Test("loops inside loops and loops of several callers complete")
     func nestedAndConcurrent() async {
         let pool = ThreadPool(threads: 2)

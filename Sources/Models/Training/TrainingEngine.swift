@@ -174,9 +174,9 @@ public struct TrainingEngine: Sendable {
 }
 
 extension LanguageModel {
-    /// Rows of a pack: enough to repay the packing of weights, few enough for a pack's states to stay
-    /// near the processor. A function of the model alone.
-    package var packRowsMax: Int { configuration.hiddenSize < 384 ? 256 : 512 }
+    /// Rows of a pack: enough to repay the packing of weights, few enough for the states of as many packs as
+    /// there are threads to stay small.
+    package var packRowsMax: Int { 256 }
 }
 
 /// Packs of a batch whose gradients exist at once, before they are added up in order.

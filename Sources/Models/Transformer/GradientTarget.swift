@@ -77,7 +77,7 @@ extension Block {
         let (inputs, outputs) = (adapters.inputs, model.weights(layer, site).outputs)
         let u = arena.floats(part.includesB ? rows * width : 0)
         let du = arena.floats(part.includesA ? rows * width : 0)
-        pool.forEachRange(rows, grain: rowGrain(rows, width: inputs)) { piece in
+        pool.forEachRows(rows) { piece in
             for run in runs where run.rows.overlaps(piece) {
                 let shared = run.rows.clamped(to: piece)
                 if part.includesB {

@@ -171,7 +171,7 @@ package struct GraphPass {
     }
 
     private func forEachPiece(_ rows: Int, _ body: (Range<Int>) -> Void) {
-        pool.forEachRange(rows, grain: rowGrain(rows, width: hidden), body)
+        pool.forEachRows(rows, body)
     }
 
     // MARK: Backward
