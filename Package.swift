@@ -1,11 +1,16 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+// Toy cryptography in the place of libsodium's, for the simulator alone (docs/simulation.md). It goes into
+// a build directory of its own, and everything else stops at its first random number.
+let hasToyCrypto = Context.environment["FEDTRAIN_MOCK_CRYPTO"] == "1"
+
 // The floors of docs/architecture: a target imports only from floors below it.
 let package = Package(
     name: "fedtrain",
     products: [
-        .executable(name: "fedtrain", targets: ["fedtrain"])
+        .executable(name: "fedtrain", targets: ["fedtrain"]),
+        .executable(name: "simulate-faults", targets: ["simulate-faults"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -22,7 +27,9 @@ let package = Package(
         .target(name: "CVector"),
 
         // Floor 1: one Swift face per library, and the numeric kernels.
-        .target(name: "Sodium", dependencies: ["CSodium"]),
+        hasToyCrypto
+            ? .target(name: "Sodium", path: "Simulation-support/MockSodium")
+            : .target(name: "Sodium", dependencies: ["CSodium"]),
         .target(name: "GMP", dependencies: ["CGMP"]),
         .target(name: "Kernels", dependencies: ["COpenBLAS", "CVector"]),
 
@@ -41,6 +48,12 @@ let package = Package(
             name: "FedTrain", dependencies: ["SecureAgg", "DP", "Models"],
             resources: [.copy("Resources/built-in-base")]),
 
+        // Beside them: a federation in one thread, for finding faults in SecureAgg.
+        .target(name: "Simulation", dependencies: ["SecureAgg", "Sodium", "GMP"]),
+        .executableTarget(
+            name: "simulate-faults", dependencies: ["Simulation"],
+            swiftSettings: hasToyCrypto ? [.define("TOY_CRYPTO")] : []),
+
         // Floor 5: the command line.
         .executableTarget(
             name: "fedtrain",
@@ -54,6 +67,7 @@ let package = Package(
         .testTarget(name: "GMPTests", dependencies: ["GMP"]),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVector"]),
         .testTarget(name: "SecureAggTests", dependencies: ["SecureAgg", "Sodium", "GMP"]),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "SecureAgg", "Sodium", "GMP"]),
         .testTarget(name: "DPTests", dependencies: ["DP", "Sodium", "GMP"]),
         .testTarget(name: "ModelsTests", dependencies: ["Models", "Kernels"]),
         .testTarget(

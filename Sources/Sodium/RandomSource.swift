@@ -1,5 +1,3 @@
-import CSodium
-
 /// Where random bits come from. Everything below the command line takes it as an argument,
 /// so that a whole federation can be replayed from one seed.
 public protocol RandomSource {
@@ -29,18 +27,6 @@ extension RandomSource {
             let word = nextUInt64()
             if word <= limit { return word % bound }
         }
-    }
-}
-
-/// The operating system's generator, through libsodium.
-public struct SystemRandom: RandomSource, Sendable {
-    public init() {
-        SodiumLibrary.ensureReady()
-    }
-
-    public mutating func fill(_ buffer: UnsafeMutableRawBufferPointer) {
-        guard let base = buffer.baseAddress else { return }
-        randombytes_buf(base, buffer.count)
     }
 }
 

@@ -35,7 +35,7 @@ public struct RoundManifest: Hashable, Sendable {
     static let signatureScope = Digest(bytes: [UInt8](repeating: 0, count: Digest.length))!
 
     /// The digest that names the manifest everywhere else.
-    static func digest(ofBody body: [UInt8]) -> Digest { Labels.manifest.hash([body]) }
+    package static func digest(ofBody body: [UInt8]) -> Digest { Labels.manifest.hash([body]) }
 
     func encodedBody() -> [UInt8] {
         var wire = Secagg_V1_RoundManifest()
@@ -63,7 +63,7 @@ public struct RoundManifest: Hashable, Sendable {
     }
 
     /// Reads a body whose signature was checked. Faults name the manifest's first unusable value.
-    init(body: [UInt8]) throws(AggregationFault) {
+    package init(body: [UInt8]) throws(AggregationFault) {
         func fault(_ check: AggregationFault.Check, _ detail: String = "") -> AggregationFault {
             AggregationFault(check, at: .advertiseKeys, detail)
         }

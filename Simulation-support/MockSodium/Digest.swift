@@ -1,0 +1,1 @@
+../../Sources/Sodium/Digest.swift

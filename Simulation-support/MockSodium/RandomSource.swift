@@ -1,0 +1,1 @@
+../../Sources/Sodium/RandomSource.swift
