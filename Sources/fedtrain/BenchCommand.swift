@@ -27,8 +27,9 @@ struct BenchCommand: ResultCommand {
         let stopwatch: Stopwatch = { (clock.now - start) / .seconds(1) }
         let results: [Measurement] =
             switch suite {
-            case .mask: MaskBenchmark.run(stopwatch)
-            case .unmask, .account, .noise, .train: []
+            case .mask: try MaskBenchmark.run(stopwatch)
+            case .unmask: try UnmaskBenchmark.run(stopwatch)
+            case .account, .noise, .train: []
             }
         return Payload(suite: suite.rawValue, results: results)
     }

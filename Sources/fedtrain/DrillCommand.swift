@@ -11,8 +11,16 @@ struct DrillCommand: ResultCommand {
         commandName: "drill",
         abstract: "Test dropout-resilient secure aggregation with N clients and no model.",
         discussion: """
-            Every client masks a random vector. The opened sum is compared with the plaintext sum of the \
-            survivors, bit for bit. Stages for --drop: advertise, share, mask, confirm, unmask.
+            Every client masks a vector: a one at its own place among the first coordinates, the rest random. \
+            The opened sum must count exactly the survivors in the first and equal their plaintext sum, bit \
+            for bit, in the rest. Exit 11 when the round aborts; nothing is opened then.
+
+            Stages for --drop: advertise, share, mask, confirm, unmask. A lost client receives the stage's \
+            message and never answers.
+
+            Faults: late-masked-input, flip, lie-share, replay (one client, the victim), swap-key, \
+            equivocate-survivors (a lying server), kill-server@STAGE (a crash; the server goes on from what it \
+            stored).
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -47,8 +55,14 @@ struct DrillCommand: ResultCommand {
             valueName: "name"))
     var faults: [String] = []
 
-    @Option(help: "Write the published transcript of a released round to this file.")
+    @Option(
+        help:
+            "Write the published transcript of a released round to this file, and beside it the signed result, the sum, the masked vectors, the roster and the public keys; check with: fedtrain audit --transcript FILE."
+    )
     var transcript: String?
+
+    @Option(help: "Coordinates per chunk of a masked vector, a multiple of 64.")
+    var chunkLength: Int = AggregationParameters.defaultChunkLength
 
     @Option(help: "Fewest contributions an opened sum may have; 16 beyond the colluders when not given.")
     var minSurvivors: Int?
@@ -62,15 +76,30 @@ struct DrillCommand: ResultCommand {
     struct Payload: Encodable {
         struct StageFigures: Encodable {
             let seconds: Double
+            /// Of these the server's for closing the stage.
+            let closingSeconds: Double
             let bytesUp: Int
             let bytesDown: Int
             let completed: Int
+            let lost: Int
+            let late: Int
+            let refused: Int
+            let left: Int
+        }
+
+        struct Checks: Encodable {
+            let units: Int
+            let unitsExact: Bool
+            let random: Int
+            let randomExact: Bool
+            let clientsAgree: Bool
         }
 
         let clients: Int
         let dimension: Int
         let survivors: Int
         let exact: Bool
+        let checks: Checks
         let outcome: String
         let reason: String?
         let stages: [String: StageFigures]
@@ -82,30 +111,54 @@ struct DrillCommand: ResultCommand {
         /// Messages that the server refused, and why clients left that were not lost on purpose.
         let refusals: [String]
         let departures: [String]
+        /// Clients whose wrong shares were decoded around.
+        let wrongShares: [String]
+        let transcript: String?
         let seed: UInt64
+        /// For people only.
+        let picture: String
+
+        private enum CodingKeys: CodingKey {
+            case clients, dimension, survivors, exact, checks, outcome, reason, stages, neighbours, threshold,
+                modulusBits, profile, faults, refusals, departures, wrongShares, transcript, seed
+        }
     }
 
     func validate() throws {
         guard clients >= 3 else { throw ValidationError("--clients must be at least 3") }
         guard dimension >= 1 else { throw ValidationError("--dimension must be at least 1") }
-        _ = try schedule()
-        _ = try namedFaults()
+        guard (8...32).contains(bits) else { throw ValidationError("--bits must be 8 to 32") }
+        let drops = try schedule()
+        let faults = try namedFaults()
+        if let contradiction = DrillFault.contradiction(in: faults) {
+            throw ValidationError("--faults: \(contradiction)")
+        }
+        if !faults.isEmpty, drops.values.reduce(Rational(0), +) == 1 {
+            throw ValidationError("--faults need a client that is not lost, and --drop loses all of them")
+        }
     }
 
     func execute(_ console: Console) throws -> Payload {
         let seed = self.seed ?? UInt64.random(in: 0..<1 << 32)
-        let drill = Drill(
+        var drill = Drill(
             clients: clients, dimension: dimension, modulusBits: bits, drops: try schedule(), seed: seed,
             profile: semiHonest ? .semiHonest : .maliciousServer,
             colluderFraction: try fraction(colluders, "--colluders"),
             dropoutFraction: try dropouts.map { try fraction($0, "--dropouts") },
             minSurvivors: minSurvivors, threads: ProcessInfo.processInfo.activeProcessorCount,
             faults: try namedFaults())
-        console.step("drill: \(clients) clients, \(dimension) coordinates, seed \(seed)")
-        let report = try drill.run(clock: { UInt64(monotonicSeconds() * 1e9) })
-        if let transcript, let sum = report.sum {
-            try AtomicFile.write(sum.transcript.bytes, to: transcript)
+        drill.chunkLength = chunkLength
+        do { _ = try drill.parameters() } catch {
+            throw CommandFailure(
+                .usage, "\(error)", privacy: "nothing was run", hint: "fedtrain drill --help")
         }
+        console.step("drill: \(clients) clients, \(dimension) coordinates, seed \(seed)")
+        let clock = { UInt64(monotonicSeconds() * 1e9) }
+        guard let transcript else { return payload(try drill.run(clock: clock), seed: seed) }
+        let published = PublishedRound(transcript: transcript)
+        let spool = try VectorSpool(path: transcript + ".spool")
+        let report = try drill.run(clock: clock) { spool.append($0, $1, $2) }
+        if report.sum != nil { try published.write(report, vectors: spool) }
         return payload(report, seed: seed)
     }
 
@@ -125,45 +178,72 @@ struct DrillCommand: ResultCommand {
 
     func describe(_ payload: Payload) -> String {
         let rows = Stage.allCases.map { stage -> [String] in
-            guard let figures = payload.stages[stage.name], figures.completed > 0 else {
-                return [stage.name, "–", "–", "–", "–"]
-            }
+            guard let figures = payload.stages[stage.name],
+                figures.completed + figures.lost + figures.late + figures.refused + figures.left > 0
+            else { return [stage.name] + Array(repeating: "–", count: 7) }
             return [
-                stage.name, "\(figures.completed)", decimal(figures.seconds, 3), bytes(figures.bytesUp),
+                stage.name, "\(figures.completed)", "\(figures.lost)", "\(figures.late + figures.refused)",
+                "\(figures.left)", decimal(figures.seconds, 3), bytes(figures.bytesUp),
                 bytes(figures.bytesDown),
             ]
         }
         let verdict =
             payload.outcome == "released"
-            ? "released: the sum over \(payload.survivors) survivors is \(payload.exact ? "exact" : "WRONG")"
+            ? "released: the sum over \(payload.survivors) survivors is \(payload.exact ? "exact" : "WRONG") "
+                + "(\(payload.checks.units) unit and \(payload.checks.random) random coordinates)"
             : "aborted: \(payload.reason ?? ""); nothing was opened"
         let incidents =
-            payload.refusals.map { "refused: \($0)" } + Set(payload.departures).sorted().map { "left: \($0)" }
+            counted(payload.refusals, "refused") + counted(payload.departures, "left")
+            + counted(payload.wrongShares, "decoded around")
+        let next = payload.transcript.map { ["next: fedtrain audit --transcript \($0)"] } ?? []
         return """
-            \(table(["stage", "answered", "seconds", "bytes up", "bytes down"], rows))
+            \(payload.picture)
+
+            \(table(["stage", "answered", "lost", "refused or late", "left", "seconds", "bytes up", "bytes down"], rows))
             \(payload.clients) clients, \(payload.dimension) coordinates of \(payload.modulusBits) bits, \
             \(payload.neighbours) neighbours, threshold \(payload.threshold), \(payload.profile), seed \(payload.seed)
-            \((incidents.prefix(8) + [verdict]).joined(separator: "\n"))
+            \((incidents.prefix(8) + [verdict] + next).joined(separator: "\n"))
             """
+    }
+
+    /// Each different sentence once, with how often it was said.
+    private func counted(_ sentences: [String], _ title: String) -> [String] {
+        Dictionary(grouping: sentences, by: { $0 }).sorted { $0.key < $1.key }.map { sentence, all in
+            "\(title): \(sentence)" + (all.count > 1 ? " (\(all.count) times)" : "")
+        }
     }
 
     private func payload(_ report: Drill.Report, seed: UInt64) -> Payload {
         var stages: [String: Payload.StageFigures] = [:]
         for stage in Stage.allCases {
             let figures = report.stages[stage]
+            let trace = report.trace
             stages[stage.name] = Payload.StageFigures(
-                seconds: Double(figures?.nanoseconds ?? 0) * 1e-9, bytesUp: figures?.bytesUp ?? 0,
-                bytesDown: figures?.bytesDown ?? 0, completed: figures?.answers ?? 0)
+                seconds: Double(figures?.nanoseconds ?? 0) * 1e-9,
+                closingSeconds: Double(figures?.closingNanoseconds ?? 0) * 1e-9,
+                bytesUp: figures?.bytesUp ?? 0, bytesDown: figures?.bytesDown ?? 0,
+                completed: figures?.answers ?? 0, lost: trace.count(.lost, at: stage),
+                late: trace.count(.late, at: stage), refused: trace.count(.refused, at: stage),
+                left: trace.count(.left, at: stage))
         }
+        let checks = report.checks
         return Payload(
             clients: clients, dimension: dimension, survivors: report.survivors, exact: report.isExact,
+            checks: Payload.Checks(
+                units: checks.units, unitsExact: checks.unitsExact, random: checks.random,
+                randomExact: checks.randomExact, clientsAgree: checks.clientsAgree),
             outcome: report.sum == nil ? "aborted" : "released",
             reason: report.abort.map { "\($0)" }, stages: stages,
             neighbours: report.topology?.neighbours ?? 0, threshold: report.topology?.threshold ?? 0,
             modulusBits: report.modulusBits,
             profile: semiHonest ? SecurityProfile.semiHonest.name : SecurityProfile.maliciousServer.name,
             faults: faults, refusals: report.refusals.map { "\($0)" },
-            departures: report.departures.map { "\($0)" }, seed: seed)
+            departures: report.departures.map { "\($0)" },
+            wrongShares: Set(report.sum?.faults.flatMap(\.culprits) ?? []).sorted().map {
+                "\($0) released wrong shares"
+            },
+            transcript: report.sum == nil ? nil : transcript, seed: seed,
+            picture: DrillPicture(trace: report.trace).text)
     }
 
     private func namedFaults() throws -> [DrillFault] {

@@ -44,6 +44,62 @@ import Testing
         #expect(result.data["exact"] as? Bool == false)
     }
 
+    @Test func drillDrawsWhatHappenedAndCountsBothKindsOfCoordinates() throws {
+        let text = try command.run(
+            "drill", "--clients", "6", "--dimension", "40", "--drop", "mask=0.17", "--faults", "replay",
+            "--seed", "7"
+        ).output
+        #expect(text.contains("client  advertise  share  mask  confirm  unmask"))
+        #expect(text.contains("● answered   × lost"))
+        #expect(text.components(separatedBy: "in the sum").count == 6)
+        #expect(text.contains("exact (6 unit and 34 random coordinates)"))
+        let lanes = try command.run("drill", "--clients", "60", "--dimension", "1", "--seed", "7").output
+        #expect(lanes.contains("advertise  ██████████████████████████████████████████████████  60 answered"))
+    }
+
+    @Test func drillSurvivesEveryShapeThatIsARound() throws {
+        for (clients, dimension, bits, status) in [
+            (3, 1, 8, 0), (99, 3, 32, 0), (100, 2, 17, 0), (101, 64, 16, 0),
+        ] as [(Int, Int, Int, Int32)] {
+            let result = try command.run(
+                "drill", "--clients", "\(clients)", "--dimension", "\(dimension)", "--bits", "\(bits)",
+                "--seed", "3", "--json")
+            #expect(result.status == status && result.data["exact"] as? Bool == true)
+        }
+        // Whoever is lost, wherever: an abort is exit 11 with its reason and opens nothing.
+        for stage in ["advertise", "share", "mask", "confirm", "unmask"] {
+            let result = try command.run(
+                "drill", "--clients", "9", "--dimension", "5", "--drop", "\(stage)=1.0", "--seed", "3",
+                "--json")
+            #expect(result.status == 11, "\(stage)")
+            #expect(result.data["exact"] as? Bool == false)
+            #expect((result.data["reason"] as? String)?.hasPrefix(stage) == true, "\(stage)")
+        }
+    }
+
+    @Test func aPublishedRoundVerifiesAndAFlippedByteExits13() throws {
+        let drill = try command.run(
+            "drill", "--clients", "5", "--dimension", "300", "--chunk-length", "64", "--seed", "9",
+            "--transcript", "round", "--json")
+        #expect(drill.status == 0)
+        let good = try command.run("audit", "--transcript", "round", "--json")
+        #expect(good.status == 0 && good.data["verified"] as? Bool == true)
+        #expect((good.data["chunksRecomputed"] as? [Int])?.count == 5)
+        let key = try #require(good.data["serverKey"] as? String)
+        let sampled = try command.run(
+            "audit", "--transcript", "round", "--sample", "2", "--server-key", key, "--json")
+        #expect((sampled.data["chunksRecomputed"] as? [Int])?.count == 2)
+        let other = String(repeating: "0", count: 64)
+        #expect(try command.run("audit", "--transcript", "round", "--server-key", other).status == 13)
+        let file = command.directory.appendingPathComponent("round")
+        var bytes = try Data(contentsOf: file)
+        bytes[bytes.count / 2] ^= 4
+        try bytes.write(to: file)
+        let bad = try command.run("audit", "--transcript", "round", "--json")
+        #expect(bad.status == 13 && bad.error["code"] as? String == "FT0013")
+        #expect(try command.run("audit", "--transcript", "nowhere").status == 66)
+    }
+
     @Test func generateAnswersTheBuiltInForm() throws {
         let result = try command.run(
             "generate", "--prompt", "Fill our form.\nTwo taps are dripping.\n", "--max-tokens", "30", "--json"

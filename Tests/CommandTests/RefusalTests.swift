@@ -119,6 +119,30 @@ import Testing
         #expect(result.error["code"] as? String == "FT0064")
     }
 
+    @Test(arguments: [
+        ["--clients", "2"], ["--dimension", "0"], ["--bits", "7"], ["--bits", "33"], ["--drop", "mask=2"],
+        ["--drop", "mask"], ["--drop", "lunch=0.1"], ["--drop", "mask=0.7", "--drop", "share=0.7"],
+        ["--drop", "mask=-0.1"], ["--faults", "gremlins"], ["--faults", "kill-server@lunch"],
+        ["--faults", "swap-key", "--faults", "lie-share"],
+        ["--faults", "flip", "--faults", "late-masked-input"],
+        ["--faults", "flip", "--drop", "mask=1"], ["--seed", "-1"], ["--dropouts", "0.49"],
+        ["--chunk-length", "63"], ["--clients", "200000"], ["--colluders", "two"], ["--min-survivors", "1"],
+    ])
+    func aDrillThatCannotBeRunIsRefusedAsUsage(arguments: [String]) throws {
+        let result = try command.run(["drill", "--quiet"] + arguments)
+        #expect(result.status == 64)
+        #expect(result.output.isEmpty && !result.errors.isEmpty)
+    }
+
+    @Test(arguments: [
+        [], ["runs/0001", "--transcript", "t"], ["runs/0001", "--sample", "3"],
+        ["--transcript", "t", "--key", "00"], ["--transcript", "t", "--sample", "-1"],
+        ["--transcript", "t", "--server-key", "xyz"],
+    ])
+    func anAuditOfNothingInParticularIsRefusedAsUsage(arguments: [String]) throws {
+        #expect(try command.run(["audit"] + arguments).status == 64)
+    }
+
     @Test func aDirectoryInUseIsNotOverwritten() throws {
         _ = try workspace()
         let result = try command.run("init", "w")

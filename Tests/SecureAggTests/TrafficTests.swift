@@ -120,6 +120,38 @@ import Testing
         #expect(killed.isExact && killed.sum?.transcript.root == plain.sum?.transcript.root)
     }
 
+    @Test("In a cohort of three two signatures suffice: the one over another list is refused, the sum exact")
+    func equivocationAmongThree() throws {
+        let report = try run([.equivocateSurvivors], clients: 3)
+        #expect(report.isExact && report.survivors == 3 && report.refusals.map(\.check) == [.badSignature])
+        #expect(report.trace.count(.refused, at: .confirmSurvivors) == 1)
+    }
+
+    @Test("The trace tells who answered, was lost, late or refused, and who is in the sum")
+    func traces() throws {
+        let late = try run([.lateMaskedInput]).trace
+        #expect(late.count(.answered, at: .submitMaskedInput) == 10)
+        #expect(
+            late.count(.lost, at: .submitMaskedInput) == 1 && late.count(.late, at: .submitMaskedInput) == 1)
+        #expect(late.isInSum.count { $0 } == 10)
+        #expect(try run([.flip]).trace.count(.refused, at: .submitMaskedInput) == 1)
+        #expect(try run([.swapKey]).trace.count(.left, at: .shareKeys) == 12)
+        #expect(try run([.replay]).trace.count(.answered, at: .unmask) == 11)
+    }
+
+    @Test("Faults that exclude one another are told apart from those that do not")
+    func contradictions() {
+        #expect(DrillFault.contradiction(in: [.swapKey, .lieShare]) != nil)
+        #expect(DrillFault.contradiction(in: [.equivocateSurvivors, .killServer(.unmask)]) != nil)
+        #expect(DrillFault.contradiction(in: [.flip, .lateMaskedInput]) != nil)
+        #expect(DrillFault.contradiction(in: [.flip, .lieShare]) != nil)
+        #expect(
+            DrillFault.contradiction(in: [
+                .replay, .lieShare, .killServer(.shareKeys), .killServer(.submitMaskedInput),
+            ]) == nil)
+        #expect(DrillFault.contradiction(in: [.replay, .swapKey, .killServer(.advertiseKeys)]) == nil)
+    }
+
     @Test("Names of faults are read back")
     func names() {
         for fault in DrillFault.all { #expect(DrillFault(name: fault.name) == fault) }

@@ -23,6 +23,8 @@ public struct Drill: Sendable {
     public var sharesCohortChecks: Bool
     /// What goes wrong on purpose besides the losses.
     public var faults: [DrillFault]
+    /// Coordinates per chunk of a masked vector.
+    public var chunkLength = AggregationParameters.defaultChunkLength
 
     public init(
         clients: Int, dimension: Int, modulusBits: Int = 16, drops: [Stage: Rational] = [:],
@@ -56,6 +58,8 @@ public struct Drill: Sendable {
     public struct StageFigures: Hashable, Sendable {
         /// Both sides' work, one after the other, in this process.
         public var nanoseconds: UInt64 = 0
+        /// The server's work of closing the stage, part of the above.
+        public var closingNanoseconds: UInt64 = 0
         /// All clients together; the result message counts as the last stage's.
         public var bytesUp = 0
         public var bytesDown = 0
@@ -77,8 +81,18 @@ public struct Drill: Sendable {
         public let refusals: [AggregationFault]
         /// Why clients left that were not lost on purpose.
         public let departures: [AggregationFault]
-        /// Whether the sum equals the survivors' plaintext sum in every coordinate; false when aborted.
-        public let isExact: Bool
+        public let trace: Trace
+        public let checks: Checks
+        /// The signed result as every survivor received it, when the round was released.
+        public let resultMessage: [UInt8]?
+        public let serverKey: VerifyingKey
+        /// Who signed the roster, and its signed bytes; nil for a semi-honest round.
+        public let authorityKey: VerifyingKey?
+        public let signedRoster: [UInt8]?
+
+        /// Whether the sum equals the survivors' plaintext sum in every coordinate and every survivor that
+        /// stayed to the end agreed; false when aborted.
+        public var isExact: Bool { checks.unitsExact && checks.randomExact && checks.clientsAgree }
 
         public var survivors: Int { sum?.survivors.count ?? 0 }
     }
@@ -91,16 +105,18 @@ public struct Drill: Sendable {
         let usual =
             clients < AggregationParameters.defaultCohortFloor
             ? clients / 2 + 1 : colluders + AggregationParameters.defaultSurvivorsBeyondColluders
-        let floor = minSurvivors ?? min(left, max(2, usual))
+        // Losing nearly everybody at once still is a round, one that aborts.
+        let smallest = max(AggregationParameters.hardCohortFloor, left)
+        let floor = minSurvivors ?? min(smallest, max(2, usual))
         let isTiny =
-            left < AggregationParameters.defaultCohortFloor
+            smallest < AggregationParameters.defaultCohortFloor
             || floor - colluders < AggregationParameters.defaultSurvivorsBeyondColluders
         return try AggregationParameters(
             task: "drill", round: 1, context: Digest.labelled("drill", [littleEndianBytes(seed)]),
             vectorLength: dimension, modulusBits: modulusBits,
-            cohort: min(left, clients)...clients, minSurvivors: floor, profile: profile,
+            cohort: min(smallest, clients)...clients, minSurvivors: floor, profile: profile,
             colluderFraction: colluderFraction, dropoutFraction: dropoutFraction,
-            allowTinyCohort: isTiny)
+            allowTinyCohort: isTiny, chunkLength: chunkLength)
     }
 
     func lost(at stage: Stage) -> Int {
@@ -109,10 +125,15 @@ public struct Drill: Sendable {
 
     /// Runs the round.
     ///
-    /// - Parameter clock: nanoseconds from an arbitrary start; only used to measure.
+    /// - Parameters:
+    ///   - clock: nanoseconds from an arbitrary start; only used to measure.
+    ///   - onChunk: is lent each chunk of a masked vector that the server took, packed as it was sent; for
+    ///     writing the vectors beside a transcript.
     /// - Throws: `ParameterError` when the drill's parameters cannot be used.
-    public func run(clock: () -> UInt64) throws(ParameterError) -> Report {
+    public func run(
+        clock: () -> UInt64, onChunk: (ClientID, _ index: Int, _ packed: [UInt8]) -> Void = { _, _, _ in }
+    ) throws(ParameterError) -> Report {
         let world = DrillWorld(self, parameters: try parameters())
-        return world.run(clock: clock)
+        return world.run(clock: clock, onChunk: onChunk)
     }
 }

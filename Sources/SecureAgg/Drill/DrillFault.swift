@@ -42,6 +42,48 @@ public enum DrillFault: Hashable, Sendable {
     }
 }
 
+extension DrillFault {
+    /// The stage at which the fault ends the round, if it does.
+    private var endsRoundAt: Stage? {
+        switch self {
+        case .swapKey: .shareKeys
+        case .equivocateSurvivors: .confirmSurvivors
+        default: nil
+        }
+    }
+
+    /// The stage at which the fault happens.
+    private var stage: Stage {
+        switch self {
+        case .replay: .advertiseKeys
+        case .swapKey: .shareKeys
+        case .lateMaskedInput, .flip: .submitMaskedInput
+        case .equivocateSurvivors: .confirmSurvivors
+        case .lieShare: .unmask
+        case .killServer(let stage): stage
+        }
+    }
+
+    /// Why two of the faults cannot both happen in one round; nil when all can.
+    public static func contradiction(in faults: [DrillFault]) -> String? {
+        for ending in faults {
+            guard let end = ending.endsRoundAt else { continue }
+            if let later = faults.first(where: { $0 != ending && $0.stage > end }) {
+                return "\(ending.name) ends the round at \(end.name), so \(later.name) cannot happen"
+            }
+        }
+        let cutsVictim = faults.filter { $0 == .lateMaskedInput || $0 == .flip }
+        if Set(cutsVictim).count == 2 {
+            return "late-masked-input and flip act on the same vector"
+        }
+        if let cut = cutsVictim.first, faults.contains(.lieShare) {
+            return
+                "\(cut.name) keeps the victim out of the sum, so it is never asked for the shares of lie-share"
+        }
+        return nil
+    }
+}
+
 /// Carries the faults out on the messages between the drill's clients and its server.
 struct DrillTamper {
     let faults: Set<DrillFault>

@@ -18,6 +18,12 @@ final class DrillWorld {
     private var figures: [Stage: Drill.StageFigures] = [:]
     private var refusals: [AggregationFault] = []
     private var departures: [AggregationFault] = []
+    private var trace: Drill.Trace
+    private let authorityKey: VerifyingKey?
+    private let signedRoster: [UInt8]?
+    private let serverKey: VerifyingKey
+    /// Coordinates that hold units; the others are random.
+    private let units: Int
 
     init(_ drill: Drill, parameters: AggregationParameters) {
         self.drill = drill
@@ -31,6 +37,14 @@ final class DrillWorld {
         // Keys drawn from a random stream are distinct.
         let roster = try! Roster(epoch: 1, entries: entries)
         let known = drill.profile == .maliciousServer ? roster : nil
+        // A stream of its own, so that rounds with and without a roster draw the same numbers.
+        var authorityRandom = StreamRandom(seed: drill.seed, label: "drill authority")
+        let authority = SigningKey(generatedBy: &authorityRandom)
+        signedRoster = known?.signed(by: authority)
+        authorityKey = known == nil ? nil : authority.verifyingKey
+        self.serverKey = serverKey.verifyingKey
+        units = min(drill.clients, drill.dimension / 2)
+        trace = Drill.Trace(clients: drill.clients)
         let manifest = RoundManifest(
             parameters: parameters, serverNonce: Digest(bytes: random.bytes(Digest.length))!,
             rosterDigest: known?.digest, deadlines: [], expiry: .max)
@@ -70,51 +84,64 @@ final class DrillWorld {
         return result
     }
 
-    /// Client `index`'s contribution: uniform over the ring, so that a mistake anywhere shows.
+    /// Client `index`'s contribution: a one at its own place among the first coordinates, then uniform over
+    /// the ring, so that a mistake anywhere shows.
     private func contribution(_ index: Int) -> [Int32] {
         let random = StreamRandom(
             seed: drill.seed &* 0x9e37_79b9_7f4a_7c15 &+ UInt64(index), label: "drill values")
         return [Int32](unsafeUninitializedCapacity: parameters.vectorLength) { buffer, count in
             random.fill(UnsafeMutableRawBufferPointer(buffer))
             let shift = Int32(32 - parameters.modulusBits)
-            for index in 0..<parameters.vectorLength { buffer[index] >>= shift }
+            for place in 0..<parameters.vectorLength { buffer[place] >>= shift }
+            for place in 0..<units { buffer[place] = place == index % units ? 1 : 0 }
             count = parameters.vectorLength
         }
     }
 
-    func run(clock: () -> UInt64) -> Drill.Report {
+    func run(
+        clock: () -> UInt64, onChunk: (ClientID, _ index: Int, _ packed: [UInt8]) -> Void
+    ) -> Drill.Report {
         var inbox = sessions.indices.map { (index: $0, message: server.manifestMessage) }
         var stage = Stage.advertiseKeys
         while true {
             let start = clock()
+            trace.open(stage, for: inbox.map(\.index)) { lastStage[$0].map { $0 <= stage } ?? false }
             for place in inbox.indices {
                 figures[stage, default: .init()].bytesDown += inbox[place].message.count
                 inbox[place].message = tamper.down(
                     stage, index: inbox[place].index, position: place, inbox[place].message)
             }
-            answer(stage, inbox.filter { lastStage[$0.index].map { stage < $0 } ?? true })
+            answer(stage, inbox.filter { lastStage[$0.index].map { stage < $0 } ?? true }, onChunk)
             if tamper.kills(at: stage) { restartServer() }
+            let closing = clock()
             let action = server.closeStage()
             if tamper.mayKill { storedInputs.append(nil) }
-            figures[stage, default: .init()].nanoseconds = clock() - start
+            let end = clock()
+            figures[stage, default: .init()].nanoseconds = end - start
+            figures[stage]!.closingNanoseconds = end - closing
             switch action {
             case .send(let next, let messages):
                 inbox = messages.map { (Int($0.recipient.number), $0.bytes) }
                 stage = next
             case .released(let sum, let messages):
                 for message in messages { figures[.unmask]!.bytesDown += message.bytes.count }
-                return report(sum: sum, abort: nil, isExact: isExact(sum, messages))
+                for survivor in sum.survivors { trace.isInSum[Int(survivor.number)] = true }
+                return report(
+                    sum: sum, abort: nil, checks: check(sum, messages), result: messages.first?.bytes)
             case .aborted(let fault):
-                return report(sum: nil, abort: fault, isExact: false)
+                return report(sum: nil, abort: fault, checks: Drill.Checks(), result: nil)
             }
         }
     }
 
-    private func report(sum: AggregateSum?, abort: AggregationFault?, isExact: Bool) -> Drill.Report {
+    private func report(
+        sum: AggregateSum?, abort: AggregationFault?, checks: Drill.Checks, result: [UInt8]?
+    ) -> Drill.Report {
         Drill.Report(
             clients: drill.clients, modulusBits: parameters.modulusBits, topology: server.topology,
             stages: figures, sum: sum, abort: abort, refusals: refusals, departures: departures,
-            isExact: isExact)
+            trace: trace, checks: checks, resultMessage: result, serverKey: serverKey,
+            authorityKey: authorityKey, signedRoster: signedRoster)
     }
 
     /// A new server process: the stored inputs bring it to where the old one was.
@@ -130,7 +157,10 @@ final class DrillWorld {
     }
 
     /// Lets the clients answer, a few at a time, and hands their messages to the server.
-    private func answer(_ stage: Stage, _ inbox: [(index: Int, message: [UInt8])]) {
+    private func answer(
+        _ stage: Stage, _ inbox: [(index: Int, message: [UInt8])],
+        _ onChunk: (ClientID, _ index: Int, _ packed: [UInt8]) -> Void
+    ) {
         let batch = 4 * drill.threads
         for start in stride(from: 0, to: inbox.count, by: batch) {
             let items = Array(inbox[start..<min(start + batch, inbox.count)])
@@ -144,27 +174,45 @@ final class DrillWorld {
             }
             for (item, answer) in zip(items, answers) {
                 switch answer {
-                case .success(let messages): deliver(stage, item.index, messages)
-                case .failure(let fault): departures.append(fault)
+                case .success(let messages): deliver(stage, item.index, messages, onChunk)
+                case .failure(let fault):
+                    departures.append(fault)
+                    trace.set(.left, of: item.index, at: stage)
                 }
             }
         }
     }
 
-    private func deliver(_ stage: Stage, _ index: Int, _ messages: [[UInt8]]) {
-        var accepted = false
+    private func deliver(
+        _ stage: Stage, _ index: Int, _ messages: [[UInt8]],
+        _ onChunk: (ClientID, _ index: Int, _ packed: [UInt8]) -> Void
+    ) {
+        var (accepted, refused) = (false, false)
         for (sender, bytes) in tamper.up(stage, index: index, messages) {
             figures[stage, default: .init()].bytesUp += bytes.count
             let id = ClientID(UInt64(sender))
             if tamper.mayKill { storedInputs.append((id, bytes)) }
             do throws(AggregationFault) {
                 try server.receive(bytes, from: id)
-                accepted = true
+                // What the victim held back and the server takes after all counts as the victim's.
+                if sender == index { accepted = true }
+                if stage == .submitMaskedInput, let chunk = MaskedChunk.packed(in: bytes) {
+                    onChunk(id, chunk.index, chunk.packed)
+                }
             } catch {
                 refusals.append(error)
+                // A repeat of an earlier stage's message is refused without harm to this one's.
+                if sender == index, error.check != .wrongStage, error.check != .wrongSession {
+                    refused = true
+                }
             }
         }
         if accepted { figures[stage, default: .init()].answers += 1 }
+        if refused {
+            trace.set(.refused, of: index, at: stage)
+        } else if accepted {
+            trace.set(.answered, of: index, at: stage)
+        }
     }
 
     /// One client's answer, or why it leaves, which makes it a dropout.
@@ -190,20 +238,29 @@ final class DrillWorld {
     }
 
     /// Compares with the survivors' plaintext sum and lets every client that finished check the result.
-    private func isExact(_ sum: AggregateSum, _ results: [OutgoingMessage]) -> Bool {
+    private func check(_ sum: AggregateSum, _ results: [OutgoingMessage]) -> Drill.Checks {
         var expected = [UInt32](repeating: 0, count: parameters.vectorLength)
+        var counts = [UInt32](repeating: 0, count: units)
         for survivor in sum.survivors {
-            for (index, value) in contribution(Int(survivor.number)).enumerated() {
-                expected[index] &+= UInt32(bitPattern: value)
+            let index = Int(survivor.number)
+            if units > 0 { counts[index % units] += 1 }
+            for (place, value) in contribution(index).enumerated() {
+                expected[place] &+= UInt32(bitPattern: value)
             }
         }
-        let agreed = results.allSatisfy { result in
+        let mask = parameters.modulusMask
+        var checks = Drill.Checks()
+        checks.units = units
+        checks.unitsExact = zip(counts, sum.elements).allSatisfy { $0 & mask == $1 }
+        checks.random = parameters.vectorLength - units
+        checks.randomExact = zip(expected, sum.elements).dropFirst(units).allSatisfy { $0 & mask == $1 }
+        checks.clientsAgree = results.allSatisfy { result in
             let index = Int(result.recipient.number)
-            guard lastStage[index] == nil else { return true }
+            // Whoever left before the end, willingly or not, is not there to check.
+            guard trace.fates[.unmask]?[index] == .answered else { return true }
             guard let verified = try? sessions[index].finish(result.bytes) else { return false }
-            return verified.survivors == sum.survivors && verified.covers(elements: sum.elements)
+            return verified.survivors == sum.survivors && verified.resultDigest == sum.digest
         }
-        return agreed
-            && zip(expected, sum.elements).allSatisfy { $0 & parameters.modulusMask == $1 }
+        return checks
     }
 }

@@ -4,6 +4,7 @@ import Sodium
 public struct MaskWorkload {
     public let maskCount: Int
     public let dimension: Int
+    private let modulusBits: Int
     private let terms: [MaskTerm]
     private let sum: MaskedSum
 
@@ -12,6 +13,7 @@ public struct MaskWorkload {
         precondition(maskCount >= 1 && dimension >= 1)
         self.maskCount = maskCount
         self.dimension = dimension
+        self.modulusBits = modulusBits
         sum = MaskedSum(length: dimension, bits: modulusBits)
         // Public keys, as nothing is hidden here.
         terms = (0..<maskCount).map { index in
@@ -28,5 +30,18 @@ public struct MaskWorkload {
     /// Expands and adds every mask once.
     public func run(threads: Int) {
         sum.add(terms, threads: threads)
+    }
+
+    /// One client's whole masking: lifts `values`, adds every mask and packs the result.
+    public func masked(_ values: [Int32], threads: Int) -> [UInt8] {
+        precondition(values.count == dimension)
+        func packed<Lane: RingLane>(_ plain: RingVector<Lane>) -> [UInt8] {
+            var vector = plain
+            MaskSum.add(terms, to: &vector, threads: threads)
+            return vector.packed(0..<dimension)
+        }
+        return modulusBits <= 16
+            ? packed(RingVector<UInt16>(values, bits: modulusBits))
+            : packed(RingVector<UInt32>(values, bits: modulusBits))
     }
 }

@@ -56,16 +56,22 @@ extension ConfirmedClient {
         else { throw AggregationFault(.malformed, at: .unmask) }
         let joined = [UInt8](wire.signatures)
         let holders = graph.holders(of: ownIndex)
-        for (position, slot) in signers.members.enumerated() {
-            let signer = holders[slot]
-            let start = position * VerifyingKey.signatureLength
-            let signature = Array(joined[start..<start + VerifyingKey.signatureLength])
-            guard statement.bitmap[signer],
-                statement.isSigned(
-                    signature, by: cohort.members[signer].identityKey, session: cohort.session)
-            else {
-                throw AggregationFault(.badSignature, at: .unmask, culprits: [cohort.id(signer)])
+        let claimed = signers.members.map { holders[$0] }
+        let (statement, cohort) = (statement, cohort)
+        var isRight = [Bool](repeating: false, count: claimed.count)
+        isRight.withUnsafeMutableBufferPointer { buffer in
+            nonisolated(unsafe) let output = buffer
+            parallel(claimed.count, threads: context.threads) { position in
+                let start = position * VerifyingKey.signatureLength
+                output[position] =
+                    statement.bitmap[claimed[position]]
+                    && statement.isSigned(
+                        Array(joined[start..<start + VerifyingKey.signatureLength]),
+                        by: cohort.members[claimed[position]].identityKey, session: cohort.session)
             }
+        }
+        if let wrong = isRight.firstIndex(of: false) {
+            throw AggregationFault(.badSignature, at: .unmask, culprits: [cohort.id(claimed[wrong])])
         }
         let count = signers.population + (graph.includesSelf ? 1 : 0)
         guard count >= cohort.threshold else {

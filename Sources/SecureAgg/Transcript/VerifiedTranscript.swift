@@ -14,7 +14,10 @@ public struct VerifiedTranscript: Sendable {
     public let cohort: [ClientID]
     public let survivors: [ClientID]
     public let resultDigest: Digest
+    /// The roster that the manifest names; nil for a semi-honest round.
+    public let rosterDigest: Digest?
 
+    private let server: VerifyingKey
     private let bitmap: BitSet
     private let survivorIndices: [Int]
     private let headers: [VectorHeader]
@@ -51,6 +54,8 @@ public struct VerifiedTranscript: Sendable {
         topology = cohort.neighbours.topology
         session = cohort.session
         root = Labels.transcript.hash([bytes])
+        rosterDigest = manifest.rosterDigest
+        self.server = server
         self.cohort = cohort.members.map(\.id)
         bitmap = statement.bitmap
         survivorIndices = statement.bitmap.members
@@ -66,13 +71,50 @@ public struct VerifiedTranscript: Sendable {
         AggregateSum.digest(session: session, bitmap: bitmap, elements: elements) == resultDigest
     }
 
+    /// Checks the result as the server sent it to every survivor: it names exactly these bytes, these
+    /// survivors and this sum, so a server cannot publish one transcript and announce another.
+    ///
+    /// - Throws: the failed check.
+    public func check(result message: [UInt8]) throws(AggregationFault) {
+        let read: Message
+        do { read = try Message(decoding: message, limit: BitSet.byteCount(cohort.count) + 1024) } catch {
+            throw error.fault(at: .unmask, scope: .round)
+        }
+        guard read.kind == .result else { throw AggregationFault(.unexpectedKind, at: .unmask) }
+        guard read.session == session else { throw AggregationFault(.wrongSession, at: .unmask) }
+        guard read.isSigned(by: server, label: .result, scope: session) else {
+            throw AggregationFault(.badSignature, at: .unmask, "the signed result")
+        }
+        let wire: Secagg_V1_RoundResult
+        do { wire = try decodeWire(read.body) } catch { throw error.fault(at: .unmask, scope: .round) }
+        guard [UInt8](wire.bitmap) == bitmap.bytes, [UInt8](wire.resultDigest) == resultDigest.bytes else {
+            throw AggregationFault(.resultMismatch, at: .unmask)
+        }
+        guard [UInt8](wire.transcriptRoot) == root.bytes else {
+            throw AggregationFault(
+                .transcriptMismatch, at: .unmask, "its bytes are not those whose root the server signed")
+        }
+    }
+
+    /// Bytes of one survivor's packed vector, all chunks one after the other.
+    public var packedVectorBytes: Int {
+        (0..<chunkCount).reduce(0) { $0 + packedBytes(ofChunk: $1) }
+    }
+
+    /// Bytes of one survivor's packed chunk; it begins after those of the chunks before it.
+    public func packedBytes(ofChunk index: Int) -> Int {
+        parameters.packedBytes(parameters.chunk(index).count)
+    }
+
     /// Recomputes one chunk of the sum from the survivors' packed chunks, each checked against the
     /// digest that its sender signed.
     ///
-    /// - Parameter packed: the packed coordinates of this chunk as the client sent them
-    ///   (`MaskedChunk.packed`).
+    /// - Parameters:
+    ///   - threads: how many threads mask expansion may use; the result does not depend on it.
+    ///   - packed: the packed coordinates of this chunk as the client sent them
+    ///     (`MaskedChunk.packed`).
     public func recompute(
-        chunk index: Int, packed: (ClientID) throws -> [UInt8]
+        chunk index: Int, threads: Int = 1, packed: (ClientID) throws -> [UInt8]
     ) throws -> [UInt32] {
         precondition((0..<chunkCount).contains(index))
         let range = parameters.chunk(index)
@@ -90,7 +132,7 @@ public struct VerifiedTranscript: Sendable {
             }
             sum.add(packed: bytes, to: 0..<range.count)
         }
-        sum.add(terms, startingAt: range.lowerBound, threads: 1)
+        sum.add(terms, startingAt: range.lowerBound, threads: max(1, threads))
         return sum.elements
     }
 
@@ -141,6 +183,9 @@ public struct VerifiedTranscript: Sendable {
         }
         guard members.allSatisfy({ commitments[$0] != nil }), wire.vectors.count == members.count else {
             throw AggregationFault(.transcriptMismatch, at: stage)
+        }
+        guard DropPattern.isPlausible(survivors: statement.bitmap, neighbours: cohort.neighbours) else {
+            throw AggregationFault(.dropPattern, at: stage)
         }
         var signers: Set<UInt32> = []
         for entry in wire.signatures {
