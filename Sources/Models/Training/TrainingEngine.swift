@@ -96,38 +96,10 @@ public struct TrainingEngine: Sendable {
         of examples: [TokenizedExample], adapter: LoRAAdapter, part: TrainablePart,
         averaging: LossAveraging = .tokens
     ) throws(EngineError) -> LossAndGradient {
-        try model.validate(examples)
-        let adapted = try AdaptedModel(model, adapters: [adapter], pool: pool)
-        let count = adapter.count(part)
-        let tokens = examples.reduce(0) { $0 + $1.targetCount }
-        let packs = balancedPacks(examples, rowsMax: model.packRowsMax)
-        var gradient = [Float](repeating: 0, count: count)
-        var losses = [Double](repeating: 0, count: packs.count)
-        withFloats(min(packs.count, packsAtOnce) * count) { partial in
-            for first in stride(from: 0, to: packs.count, by: packsAtOnce) {
-                let wave = packs[first..<min(packs.count, first + packsAtOnce)]
-                losses.withUnsafeMutableBufferPointer { losses in
-                    pool.forEach(wave.count) { index in
-                        let pack = makePack(examples[wave[first + index]])
-                        losses[first + index] = workspaces.withArena { arena in
-                            let weights = arena.floats(pack.targets.count)
-                            fillWeights(
-                                weights, pack, averaging, tokens: tokens, records: examples.count)
-                            let all = GradientGroup(
-                                rows: 0..<pack.rows, target: partial + index * count)
-                            return weightedLoss(
-                                adapted, pack, weights, arena, .adapters(part: part, groups: [all]))
-                        }
-                    }
-                }
-                gradient.withUnsafeMutableBufferPointer { target in
-                    for index in wave.indices {
-                        axpy(1, partial + (index - first) * count, target.baseAddress!, count)
-                    }
-                }
-            }
-        }
-        return LossAndGradient(loss: losses.reduce(0, +), gradient: gradient, tokens: tokens)
+        guard !examples.isEmpty else { throw EngineError.noExamples }
+        return try lossesAndGradients(
+            of: [ClientBatch(adapter: adapter, examples: examples)], part: part, averaging: averaging,
+            merge: nil)[0]
     }
 
     /// One pack of records: each one's gradient and mean loss.
@@ -158,19 +130,6 @@ public struct TrainingEngine: Sendable {
             }
         }
     }
-
-    /// Σ weight·loss over the pack's targets; leaves the gradient in `target`.
-    private func weightedLoss(
-        _ adapted: AdaptedModel, _ pack: Pack, _ weights: UnsafePointer<Float>, _ arena: Arena,
-        _ target: GradientTarget
-    ) -> Double {
-        let losses = arena.floats(pack.targets.count)
-        GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: true)
-            .loss(losses: losses, weights: weights, gradient: target)
-        var sum = 0.0
-        for row in 0..<pack.targets.count { sum += Double(losses[row]) * Double(weights[row]) }
-        return sum
-    }
 }
 
 extension LanguageModel {
@@ -179,8 +138,6 @@ extension LanguageModel {
     package var packRowsMax: Int { 256 }
 }
 
-/// Packs of a batch whose gradients exist at once, before they are added up in order.
-private let packsAtOnce = 8
 /// Largest number of gradient floats one pack of records may need.
 private let gradientFloatsMax = 4_000_000
 
@@ -197,21 +154,6 @@ package func balancedPacks(_ examples: [TokenizedExample], rowsMax: Int) -> [Ran
     let rows = lengths.reduce(0, +)
     let half = max(64, (rows + (lengths.max() ?? 0)) / 2)
     return packRanges(lengths: lengths, rowsMax: rows > rowsMax ? rowsMax : half)
-}
-
-/// Each target's share in a batch's mean loss.
-package func fillWeights(
-    _ weights: UnsafeMutablePointer<Float>, _ pack: Pack, _ averaging: LossAveraging, tokens: Int,
-    records: Int
-) {
-    for range in pack.outputRanges {
-        let weight =
-            switch averaging {
-            case .tokens: 1 / Float(tokens)
-            case .records: 1 / (Float(records) * Float(range.count))
-            }
-        (weights + range.lowerBound).update(repeating: weight, count: range.count)
-    }
 }
 
 /// Floats for the duration of `body`.
