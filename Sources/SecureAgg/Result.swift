@@ -40,7 +40,7 @@ extension AggregateSum {
 }
 
 /// What a client knows after the server's signed result: its own survivor set was the one opened.
-public struct VerifiedResult: Sendable {
+public struct VerifiedResult: Hashable, Sendable {
     public let session: Digest
     public let survivors: [ClientID]
     public let resultDigest: Digest

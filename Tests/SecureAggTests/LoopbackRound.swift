@@ -20,12 +20,14 @@ final class LoopbackRound {
 
     let parameters: AggregationParameters
     let identities: [ClientIdentity]
-    let server: ServerSession
+    private(set) var server: ServerSession
     let serverKey: SigningKey
     let roster: Roster?
     var sessions: [ClientSession]
     var journals: [InMemoryJournal] = []
     var random: StreamRandom
+    /// Clients that draw from a stream of their own.
+    var clientRandom: [Int: StreamRandom] = [:]
     let values: [[Int32]]
 
     /// The stage whose message a client receives but never answers.
@@ -103,7 +105,21 @@ final class LoopbackRound {
         return sum.map { $0 & (UInt32.max >> UInt32(32 - parameters.modulusBits)) }
     }
 
-    func run() -> Outcome {
+    /// Replaces the server, and with it all that it rebuilt, by one that has seen nothing.
+    func forgetServer() {
+        let manifest = RoundManifest(
+            parameters: parameters, serverNonce: .of([]), rosterDigest: roster?.digest, expiry: 0)
+        server = ServerSession(manifest: manifest, signingKey: serverKey, roster: roster)
+        sessions = []
+    }
+
+    /// - Parameters:
+    ///   - tamperResult: replaces the result on its way to client `index`.
+    ///   - told: what each client that finished made of its result.
+    func run(
+        tamperResult: ([UInt8], Int) -> [UInt8] = { bytes, _ in bytes },
+        told: (ClientID, VerifiedResult) -> Void = { _, _ in }
+    ) -> Outcome {
         var outcome = Outcome()
         var stage = Stage.advertiseKeys
         var inbox = identities.indices.map { (index: $0, bytes: server.manifestMessage) }
@@ -135,7 +151,9 @@ final class LoopbackRound {
                     outcome.down[.unmask, default: 0] += message.bytes.count
                     let client = index(of: message.recipient)
                     guard lossStage[client] == nil else { continue }
-                    outcome.results[message.recipient] = try? sessions[client].finish(message.bytes)
+                    let result = try? sessions[client].finish(tamperResult(message.bytes, client))
+                    outcome.results[message.recipient] = result
+                    if let result { told(message.recipient, result) }
                 }
                 return outcome
             case .aborted(let fault):
@@ -148,6 +166,7 @@ final class LoopbackRound {
     /// One client's answer. Lost clients still work on what they receive: only their answer is lost.
     private func step(_ stage: Stage, _ index: Int, _ bytes: [UInt8]) throws(AggregationFault) -> [[UInt8]] {
         let session = sessions[index]
+        var random = clientRandom[index] ?? random
         switch stage {
         case .advertiseKeys: return [try session.advertiseKeys(bytes, now: 10, random: &random)]
         case .shareKeys: return [try session.shareKeys(bytes, random: &random)]

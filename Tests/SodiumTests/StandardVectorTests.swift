@@ -35,6 +35,31 @@ import Testing
                 == "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079")
     }
 
+    @Test("X25519: RFC 7748, section 5.2, a thousand iterations")
+    func x25519Iterated() throws {
+        var scalar = [9] + [UInt8](repeating: 0, count: 31)
+        var point = scalar
+        for _ in 0..<1000 {
+            let product = try #require(
+                KeyAgreement.sharedSecret(secretKey: SecretBytes(copying: scalar), peerPublicKey: point))
+            (scalar, point) = (product.withUnsafeBytes { Array($0) }, scalar)
+        }
+        #expect(hexString(scalar) == "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51")
+    }
+
+    @Test("X25519: RFC 7748, section 6.1, both ends agree")
+    func x25519Agreement() throws {
+        let alice = secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")
+        let bob = secret("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb")
+        let keys = [alice, bob].map { KeyAgreement.publicKey(of: $0) }
+        #expect(hexString(keys[0]) == "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
+        #expect(hexString(keys[1]) == "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+        for (own, peer) in [(alice, keys[1]), (bob, keys[0])] {
+            let shared = try #require(KeyAgreement.sharedSecret(secretKey: own, peerPublicKey: peer))
+            #expect(hexOf(shared) == "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
+        }
+    }
+
     @Test(
         "Keys of low order yield no shared secret",
         arguments: [

@@ -43,18 +43,41 @@ package enum Shamir {
 
     /// The weights w with secret = Σ wᵢ·yᵢ for shares at the distinct points `xs`.
     ///
+    /// wᵢ = ∏ xⱼ / (xᵢ · ∏ (xⱼ − xᵢ)), j ≠ i; the points are small, so differences are too, and one inversion
+    /// serves all denominators.
+    ///
     /// - Complexity: O(t²); shared by all dealers whose shares come from the same slots.
     package static func weightsAtZero(_ xs: [UInt32]) -> [FieldElement] {
-        let points = xs.map { FieldElement($0) }
-        return points.indices.map { index in
-            var numerator = FieldElement.one
-            var denominator = FieldElement.one
-            for other in points.indices where other != index {
-                numerator = numerator * points[other]
-                denominator = denominator * (points[other] - points[index])
+        var product = FieldElement.one
+        for x in xs { product = product * x }
+        let denominators = xs.map { x -> FieldElement in
+            var value = FieldElement(x)
+            var isNegative = false
+            for other in xs where other != x {
+                value = value * (other > x ? other - x : x - other)
+                if other < x { isNegative.toggle() }
             }
-            return numerator * denominator.inverse
+            return isNegative ? .zero - value : value
         }
+        return inverses(denominators).map { product * $0 }
+    }
+
+    /// The inverse of every element by a single inversion: prefix products, then backwards.
+    private static func inverses(_ elements: [FieldElement]) -> [FieldElement] {
+        var prefixes: [FieldElement] = []
+        prefixes.reserveCapacity(elements.count)
+        var product = FieldElement.one
+        for element in elements {
+            prefixes.append(product)
+            product = product * element
+        }
+        var inverse = product.inverse
+        var result = elements
+        for index in elements.indices.reversed() {
+            result[index] = inverse * prefixes[index]
+            inverse = inverse * elements[index]
+        }
+        return result
     }
 
     /// Σ wᵢ·yᵢ as a 31-byte secret; nil when the value needs more than 248 bits, which no honest
