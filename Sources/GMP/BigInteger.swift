@@ -236,3 +236,21 @@ extension BigInteger: ExpressibleByIntegerLiteral {
         self.init(literal)
     }
 }
+
+extension BigInteger {
+    /// A non-negative integer from 64-bit words, the least significant first.
+    public convenience init(littleEndianLimbs limbs: [UInt64]) {
+        self.init()
+        __gmpz_import(&value, limbs.count, -1, 8, 0, 0, limbs)
+    }
+
+    /// The lowest `count` 64-bit words, the least significant first; the integer must be non-negative
+    /// and fit.
+    public func littleEndianLimbs(count: Int) -> [UInt64] {
+        precondition(sign >= 0 && bitWidth <= 64 * count)
+        var limbs = [UInt64](repeating: 0, count: count)
+        var written = 0
+        limbs.withUnsafeMutableBytes { _ = __gmpz_export($0.baseAddress, &written, -1, 8, 0, 0, &value) }
+        return limbs
+    }
+}

@@ -68,6 +68,96 @@ import Testing
         }
     }
 
+    @Test func twoSampledGaussiansMatchQuadrature() throws {
+        // mpmath 1.4.1, 30 digits, nested quadrature: δ(23.36726989827916) = 9.99997112896860e-13 in the
+        // worse direction. dp-accounting 0.6.0's optimistic bound at δ = 1e-12 lies above the true ε here.
+        let events = try tally(
+            .poissonSampled(rate: Rational(99, 100), .gaussian(noiseMultiplier: Rational(1, 2))), count: 2)
+        let delta = try PLDAccountant().delta(of: events, epsilon: 23.36726989827916)
+        #expect(delta.upper >= 9.9999711e-13 && delta.upper < 1.001e-12, "\(delta)")
+        #expect(delta.lower <= 9.9999712e-13 && delta.lower > 9.9e-13, "\(delta)")
+        let epsilon = try PLDAccountant().epsilon(of: events, delta: 1e-12)
+        #expect(epsilon.lower <= 23.36726990 && epsilon.upper >= 23.36726870, "\(epsilon)")
+        #expect(epsilon.upper < 23.3674)
+    }
+
+    /// Cases A–E of the notes.
+    static let cases: [(rate: Rational, multiplier: Rational, count: Int, delta: Double)] = [
+        (Rational(1, 100), 1, 1000, 1e-5), (Rational(1, 1000), Rational(4, 5), 10_000, 1e-8),
+        (Rational(1, 10), 4, 1000, 1e-8), (Rational(1, 20), Rational(7, 10), 100, 1e-8),
+        (Rational(1, 1000), 2, 10_000, 1e-5),
+    ]
+
+    @Test func theLowerEndComesClose() throws {
+        for (rate, multiplier, count, delta) in Self.cases {
+            let events = try tally(
+                .poissonSampled(rate: rate, .gaussian(noiseMultiplier: multiplier)), count: count)
+            let ours = try PLDAccountant().epsilon(of: events, delta: delta)
+            #expect(ours.lower < ours.upper && ours.lower > 0.96 * ours.upper, "\(ours)")
+        }
+    }
+
+    /// Large noise and few runs: here RDP's orders end long before the best tilt.
+    @Test func fewSmallLossesStayTight() throws {
+        let cases: [(Rational, Rational, Int, Double, Double)] = [
+            // Rate, multiplier, count, δ, dp-accounting 0.6.0's PLD (interval 1e-4).
+            (Rational(1, 20), 50, 2, 1e-6, 0.004080124353740038),
+            (Rational(9, 10), 50, 10, 1e-12, 0.3630499786768733),
+            (Rational(9, 10), 50, 2, 1e-10, 0.14003687999857645),
+            (Rational(99, 100), 50, 100, 1e-5, 0.7176219459735558),
+            (Rational(1, 10_000), Rational(1417, 1000), 1000, 1e-12, 0.018200085784955945),
+        ]
+        for (rate, multiplier, count, delta, theirs) in cases {
+            let events = try tally(
+                .poissonSampled(rate: rate, .gaussian(noiseMultiplier: multiplier)), count: count)
+            let ours = try PLDAccountant().epsilon(of: events, delta: delta)
+            #expect(ours.upper <= theirs * 1.001, "\(ours) \(theirs)")
+            #expect(ours.lower <= theirs && ours.lower >= ours.upper * 0.95)
+        }
+    }
+
+    @Test func noiseOnOneIntegerMatchesItsOwnSums() throws {
+        // δ(ε) = Σ max(0, P(x − Δ) − e^ε P(x)) with the masses computed here, independently.
+        func skellam(_ variance: Double, _ k: Int) -> Double {
+            let mean = variance / 2
+            return (0..<400).reduce(0) { sum, j in
+                let i = Double(j)
+                let other = Double(j + abs(k))
+                return sum + exp((i + other) * log(mean) - 2 * mean - lgamma(i + 1) - lgamma(other + 1))
+            }
+        }
+        func gaussian(_ variance: Double, _ k: Int) -> Double {
+            exp(-Double(k * k) / (2 * variance))
+                / (-200...200).reduce(0) { $0 + exp(-Double($1 * $1) / (2 * variance)) }
+        }
+        for (variance, shift) in [(4, 1), (4, 3), (25, 2), (60, 10)] {
+            for (kind, mass) in [
+                (
+                    PrivacyEvent.Kind.skellamSum(
+                        delta2Squared: BigInteger(shift * shift), variance: Rational(variance), dimension: 1),
+                    skellam
+                ),
+                (
+                    .discreteGaussianSum(
+                        delta2Squared: BigInteger(shift * shift), sigmaLocalSquared: Rational(variance),
+                        honestShares: 1, dimension: 1), gaussian
+                ),
+            ] as [(PrivacyEvent.Kind, (Double, Int) -> Double)] {
+                let masses = (-160...160).map { mass(Double(variance), $0) }
+                for epsilon in [0.1, 0.7, 2.0] {
+                    let exact = (shift..<masses.count).reduce(0.0) {
+                        $0 + max(0, masses[$1 - shift] - exp(epsilon) * masses[$1])
+                    }
+                    let ours = try PLDAccountant().delta(of: tally(kind), epsilon: epsilon)
+                    #expect(ours.basis == .published)
+                    #expect(ours.upper >= exact * (1 - 1e-10), "\(kind) ε \(epsilon) \(ours) \(exact)")
+                    #expect(ours.upper <= exact * 1.01 + 1e-14, "\(kind) ε \(epsilon) \(ours) \(exact)")
+                    #expect(ours.lower <= exact * (1 + 1e-10))
+                }
+            }
+        }
+    }
+
     @Test func pureMechanismsStayBelowTheirSumAndAboveTheReference() throws {
         for vector in file.of("laplace_composed") {
             let events = try tally(

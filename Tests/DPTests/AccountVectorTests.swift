@@ -143,16 +143,29 @@ import Testing
         for vector in file.of("discrete_gaussian_scalar_composed") {
             let sigma = vector.rational("sigma_param")
             let shift = vector.integer("sensitivity")
-            let events = try tally(
-                .discreteGaussian(
-                    delta2Squared: BigInteger(shift * shift), sigmaSquared: sigma * sigma),
+            let squared = BigInteger(shift * shift)
+            // The same noise on one integer, and on a vector of the same norm.
+            let scalar = try tally(
+                .discreteGaussianSum(
+                    delta2Squared: squared, sigmaLocalSquared: sigma * sigma, honestShares: 1, dimension: 1),
                 count: vector.integer("k"))
-            for accountant in AccountantKind.allCases {
+            let whole = try tally(
+                .discreteGaussian(delta2Squared: squared, sigmaSquared: sigma * sigma),
+                count: vector.integer("k"))
+            for (accountant, events) in AccountantKind.allCases.flatMap({ [($0, scalar), ($0, whole)] }) {
                 let ours = try accountant.accountant.epsilon(of: events, delta: vector.delta)
                 if let exact = vector.first(kind: "exact") {
                     #expect(ours.upper >= exact, "\(vector.id) \(accountant) \(ours.upper) \(exact)")
+                    #expect(ours.lower <= exact * (1 + 1e-12), "\(vector.id) \(accountant) \(ours.lower)")
                 }
-                #expect((accountant == .gdp || accountant == .pld) == (ours.basis == .ownCertificate))
+                if accountant == .gdp { #expect(ours.basis == .ownCertificate) }
+                if accountant == .rdp || accountant == .zcdp { #expect(ours.basis == .published) }
+            }
+            let pld = try PLDAccountant().epsilon(of: scalar, delta: vector.delta)
+            #expect(pld.basis == .published, "\(vector.id)")
+            for method in ["privacy-buckets", "connect-the-dots"] {
+                guard let theirs = vector.first(method: method) else { continue }
+                #expect(pld.upper <= theirs * 1.001, "\(vector.id) \(method) \(pld.upper) \(theirs)")
             }
         }
     }

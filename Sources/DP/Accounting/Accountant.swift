@@ -1,5 +1,6 @@
 // Sources that this folder cites:
 // [AKL21] Agarwal, Kairouz, Liu: The Skellam Mechanism for Differentially Private Federated Learning.
+// [ATMR21] Andrew, Thakkar, McMahan, Ramaswamy: Differentially Private Learning with Adaptive Clipping.
 // [BBG18] Balle, Barthe, Gaboardi: Privacy Amplification by Subsampling.
 // [BS16]  Bun, Steinke: Concentrated Differential Privacy.
 // [BW18]  Balle, Wang: Improving the Gaussian Mechanism for Differential Privacy.

@@ -12,6 +12,15 @@ package struct BaseLoss {
     /// Probability, under P₁ or Q, of a loss above `range`; at most as much lies below it.
     var beyond = 0.0
     var basis = BoundBasis.published
+    /// By how many units of 1 + |loss| arithmetic may have moved a loss, and by how many units a mass.
+    var lossUlps = 16.0
+    var massUlps = 1000.0
+
+    /// The least and the largest listed loss.
+    var ends: [Double] {
+        let losses = atoms.map(\.loss) + (smooth == nil ? [] : [range.lowerBound, range.upperBound])
+        return [losses.min() ?? 0, losses.max() ?? 0]
+    }
 
     /// Gaussian noise whose mean moves by `mu` standard deviations: ℓ ~ N(−μ²/2, μ²) under Q.
     /// Cut where at most `tail` is lost.

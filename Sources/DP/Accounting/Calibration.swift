@@ -26,36 +26,85 @@ public enum Calibration {
         func cost(_ multiplier: Rational) throws(AccountingError) -> Double {
             try accountant.epsilon(of: EventTally(try event(multiplier), count: count), delta: delta).upper
         }
-        // Find powers of two around the answer.
-        let smallest = -10
-        let largest = 39
-        var exponent = smallest
-        while try cost(power(exponent)) > epsilon {
-            exponent += 1
-            guard exponent <= largest else {
-                throw .targetUnreachable(
-                    "even a noise multiplier of 2^\(largest) costs more than ε = \(epsilon)")
-            }
-        }
-        guard exponent > smallest else { return power(smallest) }
-        // Bisect low < answer ≤ high, both as integers over 2^bits, adding bits as needed.
-        var bits = 1 - exponent
-        var low = BigInteger(1)
-        var high = BigInteger(2)
-        for _ in 0..<64 {
-            let middle = low + high
-            low = low.shiftedLeft(1)
-            high = high.shiftedLeft(1)
-            bits += 1
-            let spent = try cost(fraction(middle, bits))
-            if spent > epsilon {
-                low = middle
+        let bracket = try Self.bracket(epsilon: epsilon, delta: delta, count: count, accountant, event, cost)
+        guard var low = bracket.low else { return bracket.high.multiplier }
+        var high = bracket.high
+        // False position on ln ε over ln z, which is nearly a line; the side that stays is halved (the
+        // Illinois rule), and every few steps a plain bisection guards against flat stretches.
+        var lowWeight = 1.0
+        var highWeight = 1.0
+        var movedLow: Bool?
+        for step in 0..<80 where high.spent < epsilon - epsilonTolerance / 2 {
+            let (x, y) = (log(low.multiplier.asDouble), log(high.multiplier.asDouble))
+            // Below adjacent steps of the grid of candidates nothing lies.
+            guard y - x > 0x1p-44 else { break }
+            // Aim inside the tolerance, not at its edge.
+            let target = epsilon - epsilonTolerance / 4
+            let above = log(low.spent / target) * lowWeight
+            let below = log(target / high.spent) * highWeight
+            var share = above / (above + below)
+            if step % 6 == 5 || !share.isFinite { share = 0.5 }
+            let middle = Self.dyadic(exp(x + (y - x) * min(0.98, max(0.02, share))))
+            guard middle > low.multiplier, middle < high.multiplier else { break }
+            let point = (multiplier: middle, spent: try cost(middle))
+            if point.spent > epsilon {
+                low = point
+                (lowWeight, highWeight) = (1, movedLow == true ? highWeight / 2 : 1)
+                movedLow = true
             } else {
-                high = middle
-                if spent >= epsilon - epsilonTolerance / 2 { break }
+                high = point
+                (lowWeight, highWeight) = (movedLow == false ? lowWeight / 2 : 1, 1)
+                movedLow = false
             }
         }
-        return fraction(high, bits)
+        return high.multiplier
+    }
+
+    private typealias Candidate = (multiplier: Rational, spent: Double)
+
+    /// Two multipliers around the answer; no lower one when the least considered already suffices.
+    private static func bracket(
+        epsilon: Double, delta: Double, count: Int, _ accountant: some Accountant,
+        _ event: (Rational) throws(AccountingError) -> PrivacyEvent,
+        _ cost: (Rational) throws(AccountingError) -> Double
+    ) throws(AccountingError) -> (low: Candidate?, high: Candidate) {
+        if accountant is PLDAccountant {
+            // RDP is cheap and never below PLD: its answer is enough noise, and not far off.
+            let enough = try noiseMultiplier(
+                epsilon: epsilon, delta: delta, count: count, accountant: RDPAccountant(), event: event)
+            var high: Candidate = (enough, try cost(enough))
+            var factor = 0.93
+            while high.multiplier > power(exponentMin) {
+                let next = max(dyadic(high.multiplier.asDouble * factor), power(exponentMin))
+                let candidate = (multiplier: next, spent: try cost(next))
+                if candidate.spent > epsilon { return (candidate, high) }
+                high = candidate
+                factor *= 0.8
+            }
+            return (nil, high)
+        }
+        var exponent = exponentMin
+        var last: Candidate?
+        while true {
+            let candidate = (multiplier: power(exponent), spent: try cost(power(exponent)))
+            if candidate.spent <= epsilon { return (last, candidate) }
+            last = candidate
+            exponent += 1
+            guard exponent <= exponentMax else {
+                throw .targetUnreachable(
+                    "even a noise multiplier of 2^\(exponentMax) costs more than ε = \(epsilon)")
+            }
+        }
+    }
+
+    /// Powers of two between which multipliers are looked for.
+    private static let exponentMin = -10
+    private static let exponentMax = 39
+
+    /// `value` as a fraction with a power of two below, to 45 bits.
+    private static func dyadic(_ value: Double) -> Rational {
+        let bits = 45 - Int(value.exponent)
+        return fraction(BigInteger(Int((value * exp2(Double(bits))).rounded(.up))), bits)
     }
 
     /// The largest number of runs of `event` that stays within `epsilon` at `delta`; 0 when not

@@ -9,6 +9,8 @@ import Glibc
 package struct FourierTransform {
     package let size: Int
     private let levels: Int
+    /// Twiddles e^{−πik/w} of the level that joins blocks of width w, at w ..< 2w: each level reads
+    /// its own contiguous run.
     private let cosines: [Double]
     private let sines: [Double]
 
@@ -19,12 +21,21 @@ package struct FourierTransform {
         precondition(size >= 2 && size & (size - 1) == 0, "the length must be a power of two")
         self.size = size
         levels = size.trailingZeroBitCount
-        var cosines = [Double](repeating: 0, count: size / 2)
-        var sines = [Double](repeating: 0, count: size / 2)
-        for k in 0..<size / 2 {
+        var cosines = [Double](repeating: 0, count: size)
+        var sines = cosines
+        let half = size / 2
+        for k in 0..<half {
             let angle = -2 * Double.pi * Double(k) / Double(size)
-            cosines[k] = cos(angle)
-            sines[k] = sin(angle)
+            cosines[half + k] = cos(angle)
+            sines[half + k] = sin(angle)
+        }
+        var width = half / 2
+        while width >= 1 {
+            for k in 0..<width {
+                cosines[width + k] = cosines[2 * (width + k)]
+                sines[width + k] = sines[2 * (width + k)]
+            }
+            width /= 2
         }
         self.cosines = cosines
         self.sines = sines
@@ -40,7 +51,10 @@ package struct FourierTransform {
             imaginary.withUnsafeMutableBufferPointer { im in
                 permute(re, im)
                 cosines.withUnsafeBufferPointer { c in
-                    sines.withUnsafeBufferPointer { s in butterflies(re, im, c, s) }
+                    sines.withUnsafeBufferPointer { s in
+                        transform(
+                            re.baseAddress!, im.baseAddress!, c.baseAddress!, s.baseAddress!, size)
+                    }
                 }
             }
         }
@@ -65,30 +79,40 @@ package struct FourierTransform {
         }
     }
 
-    private func butterflies(
-        _ re: UnsafeMutableBufferPointer<Double>, _ im: UnsafeMutableBufferPointer<Double>,
-        _ cosines: UnsafeBufferPointer<Double>, _ sines: UnsafeBufferPointer<Double>
+    /// Depth first, so that a block that fits into the cache is finished before the next one.
+    private func transform(
+        _ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>,
+        _ cosines: UnsafePointer<Double>, _ sines: UnsafePointer<Double>, _ count: Int
     ) {
-        var half = 1
-        while half < size {
-            let stride = size / (2 * half)
-            var start = 0
-            while start < size {
-                for k in 0..<half {
-                    let c = cosines[k * stride]
-                    let s = sines[k * stride]
-                    let low = start + k
-                    let high = low + half
-                    let x = re[high] * c - im[high] * s
-                    let y = re[high] * s + im[high] * c
-                    re[high] = re[low] - x
-                    im[high] = im[low] - y
-                    re[low] += x
-                    im[low] += y
+        guard count > 1 << 11 else {
+            var half = 1
+            while half < count {
+                for start in stride(from: 0, to: count, by: 2 * half) {
+                    join(re + start, im + start, cosines + half, sines + half, half)
                 }
-                start += 2 * half
+                half *= 2
             }
-            half *= 2
+            return
+        }
+        let half = count / 2
+        transform(re, im, cosines, sines, half)
+        transform(re + half, im + half, cosines, sines, half)
+        join(re, im, cosines + half, sines + half, half)
+    }
+
+    /// The transform of two neighbouring blocks of width `half` from theirs.
+    @inline(__always)
+    private func join(
+        _ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>,
+        _ cosines: UnsafePointer<Double>, _ sines: UnsafePointer<Double>, _ half: Int
+    ) {
+        for k in 0..<half {
+            let x = re[half + k] * cosines[k] - im[half + k] * sines[k]
+            let y = re[half + k] * sines[k] + im[half + k] * cosines[k]
+            re[half + k] = re[k] - x
+            im[half + k] = im[k] - y
+            re[k] += x
+            im[k] += y
         }
     }
 }

@@ -13,6 +13,12 @@ package struct GridLoss {
     package let masses: [Double]
     /// Probability of an unbounded loss.
     package let infinite: Double
+    /// Probability that was cut off and enters at a loss no smaller than its own, at most twice.
+    let beyond: Double
+    /// Part by which every mass was raised to cover its arithmetic.
+    let inflation: Double
+    /// Most by which arithmetic was allowed to raise a loss.
+    let raise: Double
 
     package enum Direction { case remove, add }
 
@@ -31,10 +37,24 @@ package struct GridLoss {
         var builder = Builder(base, rate: rate, direction: direction, step: step)
         builder.addAtoms()
         builder.addSmoothPart()
+        builder.addBeyond()
         first = builder.first
-        // Quadrature is good to 1e-14 relative on its panels.
-        masses = builder.masses.map { $0 * (1 + 1e-13) }
-        infinite = direction == .remove || rate == 1 ? base.beyond : 0
+        // Quadrature is good to 1e-14 relative on its panels; e^ℓ adds |ℓ| units.
+        let inflation = base.massUlps * Rounding.ulp
+        masses = builder.masses.map { $0 * (1 + inflation) }
+        self.inflation = inflation
+        infinite = base.beyond
+        beyond = base.beyond
+        let largest = max(abs(Double(first)), abs(Double(first + masses.count))) * step
+        raise = (1 + largest) * base.lossUlps * Rounding.ulp
+    }
+}
+
+extension GridLoss {
+    /// Distance between an event's least and largest loss, as far as they are listed.
+    static func span(_ base: BaseLoss, rate: Double) -> Double {
+        let sampled = base.ends.map { Builder.sampledLoss($0, rate) }
+        return (sampled.max() ?? 0) - (sampled.min() ?? 0)
     }
 }
 
@@ -54,12 +74,9 @@ private struct Builder {
         self.direction = direction
         self.step = step
         stepExpm1 = expm1(step)
-        var losses = base.atoms.map(\.loss)
-        if base.smooth != nil { losses += [base.range.lowerBound, base.range.upperBound] }
-        let sampled = losses.map { Self.sampledLoss($0, rate) }
+        let sampled = base.ends.map { Self.sampledLoss($0, rate) }
         let signed = direction == .remove ? sampled : sampled.map { -$0 }
-        // The folded lower tail of an added unit sits at the largest loss, −ln(1−q).
-        let top = direction == .add && rate < 1 ? max(signed.max()!, -log1p(-rate)) : signed.max()!
+        let top = signed.max()!
         first = Int((signed.min()! / step).rounded(.down)) - 1
         masses = [Double](repeating: 0, count: Int((top / step).rounded(.up)) + 3 - first)
     }
@@ -78,7 +95,7 @@ private struct Builder {
 
     /// Splits `mass` at `loss` between its two grid neighbours.
     private mutating func put(_ loss: Double, _ mass: Double) {
-        let raised = loss + (1 + abs(loss)) * 16 * Rounding.ulp
+        let raised = loss + (1 + abs(loss)) * base.lossUlps * Rounding.ulp
         let cell = Int((raised / step).rounded(.down))
         let gap = min(step, max(0, Double(cell + 1) * step - raised))
         // Share of the lower point: (e^{gap} − 1)/(e^h − 1) keeps P and Q.
@@ -125,12 +142,11 @@ private struct Builder {
             }
             start = end
         }
-        // What lies below the range is raised: to its end, or to the most an added unit can lose.
-        switch direction {
-        case .remove: put(Self.sampledLoss(low, rate), base.beyond)
-        case .add:
-            put(-Self.sampledLoss(high, rate), base.beyond)
-            if rate < 1 { put(-log1p(-rate), base.beyond) }
-        }
+    }
+
+    /// What lies below the listed losses is raised to the least of them; what lies above is infinite.
+    mutating func addBeyond() {
+        guard base.beyond > 0 else { return }
+        put(Double(first + 1) * step, base.beyond)
     }
 }

@@ -54,11 +54,11 @@ enum Solve {
     /// The crossing of a decreasing `function` with 0 in low ... high, to adjacent doubles, as the
     /// bracket (last point found above 0, first point found at or below 0).
     static func bracketOfDecreasing(
-        low: Double, high: Double, _ function: (Double) -> Double
+        low: Double, high: Double, steps: Int = 200, _ function: (Double) -> Double
     ) -> (above: Double, atOrBelow: Double) {
         var low = low
         var high = high
-        for _ in 0..<200 {
+        for _ in 0..<steps {
             let middle = low + (high - low) / 2
             guard middle > low, middle < high else { break }
             if function(middle) > 0 { low = middle } else { high = middle }

@@ -33,6 +33,22 @@ package enum Skellam {
         return sum / (2 * Double.pi * variance).squareRoot()
     }
 
+    /// ln(I_{k+1}(v)/I_k(v)) for k in 0 ..< count, each good to a few units of 1.
+    ///
+    /// The recurrence r_{k−1} = 1/(2k/v + r_k), run downward, shrinks every error; it starts where
+    /// r_K = 0 no longer matters (the error's factor Πr² is below e^−60).
+    static func logRatios(variance: Double, count: Int) -> [Double] {
+        let n = Double(count)
+        let start = Int((n * n + 60 * variance).squareRoot().rounded(.up)) + 40
+        var ratio = 0.0
+        var logs = [Double](repeating: 0, count: count)
+        for k in stride(from: start, through: 1, by: -1) {
+            ratio = 1 / (2 * Double(k) / variance + ratio)
+            if k <= count { logs[k - 1] = log(ratio) }
+        }
+        return logs
+    }
+
     /// RDP at an integer `order` ≥ 2 ([AKL21] theorem 3.5):
     /// αΔ₂²/2v + min{((2α − 1)Δ₂² + 6Δ₁)/4v², 3Δ₁/2v} with Δ₁ ≤ min(√d Δ₂, Δ₂²).
     static func renyi(

@@ -49,19 +49,29 @@ public struct UnitShiftCertificate: Hashable, Sendable {
     /// 2Φ⁻¹((1 + P[S = 0])/2) for S ~ N_Z(0, σ²).
     package static func unitShift(sigmaSquared: Double) -> Double {
         if sigmaSquared < 0.5 {
-            // Heavy centre: sum the tail itself, 1 − P[0] would lose its digits.
-            var tail = 0.0
-            for x in stride(from: 12.0, through: 1, by: -1) { tail += exp(-x * x / (2 * sigmaSquared)) }
+            // Heavy centre: 1 − P[0] would lose the tail's digits.
+            let tail = gaussianTail(sigmaSquared)
             let normaliser = 1 + 2 * tail
             return muOne(centre: 1 / normaliser, tail: tail / normaliser)
         }
+        let centre = probabilityOfZero(sigmaSquared: sigmaSquared)
+        return muOne(centre: centre, tail: (1 - centre) / 2)
+    }
+
+    /// P[S = 0] for S ~ N_Z(0, σ²), within a few units.
+    static func probabilityOfZero(sigmaSquared: Double) -> Double {
+        guard sigmaSquared >= 0.5 else { return 1 / (1 + 2 * gaussianTail(sigmaSquared)) }
         // Poisson summation: Σ e^{−x²/2σ²} = σ√(2π)·(1 + 2 Σ e^{−2π²σ²k²}).
         var theta = 1.0
         for k in 1...3 {
             theta += 2 * exp(-2 * Double.pi * Double.pi * sigmaSquared * Double(k * k))
         }
-        let centre = 1 / ((2 * Double.pi * sigmaSquared).squareRoot() * theta)
-        return muOne(centre: centre, tail: (1 - centre) / 2)
+        return 1 / ((2 * Double.pi * sigmaSquared).squareRoot() * theta)
+    }
+
+    /// Σ_{x ≥ 1} e^{−x²/2σ²} for σ² < 1/2.
+    private static func gaussianTail(_ sigmaSquared: Double) -> Double {
+        stride(from: 12.0, through: 1, by: -1).reduce(0) { $0 + exp(-$1 * $1 / (2 * sigmaSquared)) }
     }
 
     private static func muOne(centre: Double, tail: Double) -> Double {
