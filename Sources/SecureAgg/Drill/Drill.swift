@@ -23,6 +23,9 @@ public struct Drill: Sendable {
     public var sharesCohortChecks: Bool
     /// What goes wrong on purpose besides the losses.
     public var faults: [DrillFault]
+    /// Noise levels between none lost and as many as the survivor floor allows, at most this many: every
+    /// client brings random seeds, and the report says whether exactly those were opened that should be.
+    public var noiseLevels = 0
 
     public init(
         clients: Int, dimension: Int, modulusBits: Int = 16, drops: [Stage: Rational] = [:],
@@ -77,7 +80,8 @@ public struct Drill: Sendable {
         public let refusals: [AggregationFault]
         /// Why clients left that were not lost on purpose.
         public let departures: [AggregationFault]
-        /// Whether the sum equals the survivors' plaintext sum in every coordinate; false when aborted.
+        /// Whether the sum equals the survivors' plaintext sum in every coordinate, and exactly the noise
+        /// seeds were opened that the number of survivors calls for; false when aborted.
         public let isExact: Bool
 
         public var survivors: Int { sum?.survivors.count ?? 0 }
@@ -100,7 +104,15 @@ public struct Drill: Sendable {
             vectorLength: dimension, modulusBits: modulusBits,
             cohort: min(left, clients)...clients, minSurvivors: floor, profile: profile,
             colluderFraction: colluderFraction, dropoutFraction: dropoutFraction,
-            allowTinyCohort: isTiny)
+            allowTinyCohort: isTiny, removableNoise: try removableNoise(lostMax: clients - floor))
+    }
+
+    /// Levels at even distances, the last one at the most clients that may be lost.
+    private func removableNoise(lostMax: Int) throws(ParameterError) -> RemovableNoise? {
+        let count = min(noiseLevels, lostMax)
+        guard count > 0 else { return nil }
+        return try RemovableNoise(
+            dropouts: (1...count).map { ($0 * lostMax + count - 1) / count }, derivation: .of([]))
     }
 
     func lost(at stage: Stage) -> Int {
