@@ -28,7 +28,8 @@ struct BenchCommand: ResultCommand {
         let results: [Measurement] =
             switch suite {
             case .mask: MaskBenchmark.run(stopwatch)
-            case .unmask, .account, .noise, .train: []
+            case .noise: NoiseBenchmark.run(stopwatch)
+            case .unmask, .account, .train: []
             }
         return Payload(suite: suite.rawValue, results: results)
     }
