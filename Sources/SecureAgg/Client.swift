@@ -15,12 +15,15 @@ public struct ClientPolicy: Hashable, Sendable {
     public var minSecurityBits: Int
     /// The least γ: a server that announces fewer colluders gets a weaker graph.
     public var minColluderFraction: Rational
+    /// The noise levels of the client's own plan, for which it brings seeds; nil: none.
+    public var removableNoise: RemovableNoise?
 
     public init(
         context: Digest, vectorLength: Int, modulusBits: Int,
         minCohort: Int = AggregationParameters.defaultCohortFloor, minSurvivors: Int,
         requireMaliciousServerProfile: Bool = true, allowTinyCohort: Bool = false,
-        minSecurityBits: Int = 40, minColluderFraction: Rational = 0
+        minSecurityBits: Int = 40, minColluderFraction: Rational = 0,
+        removableNoise: RemovableNoise? = nil
     ) {
         self.context = context
         self.vectorLength = vectorLength
@@ -31,6 +34,7 @@ public struct ClientPolicy: Hashable, Sendable {
         self.allowTinyCohort = allowTinyCohort
         self.minSecurityBits = minSecurityBits
         self.minColluderFraction = minColluderFraction
+        self.removableNoise = removableNoise
     }
 }
 
@@ -66,6 +70,8 @@ public final class ClientSession {
     private let journal: any ClientJournal
     private let threads: Int
     private let cohortCache: CohortCache?
+    /// Handed to stage 0 and then forgotten here.
+    private var noiseSeeds: [SecretBytes]
     private var state = State.idle
     /// The stage whose message is expected next, or at which the session ended.
     public private(set) var stage = Stage.advertiseKeys
@@ -74,25 +80,32 @@ public final class ClientSession {
     ///   - server: the server's pinned signing key.
     ///   - roster: the verified roster; nil only makes sense for semi-honest rounds.
     ///   - threads: how many threads mask expansion may use; the result does not depend on it.
+    ///   - noiseSeeds: one secret of 31 bytes for each level of `policy.removableNoise`, from which the
+    ///     noise in the contribution was made; never used in another session.
     public convenience init(
         identity: ClientIdentity, server: VerifyingKey, roster: Roster?, policy: ClientPolicy,
-        journal: any ClientJournal, threads: Int = 1
+        journal: any ClientJournal, threads: Int = 1, noiseSeeds: [SecretBytes] = []
     ) {
         self.init(
             identity: identity, server: server, roster: roster, policy: policy, journal: journal,
-            threads: threads, cohortCache: nil)
+            threads: threads, noiseSeeds: noiseSeeds, cohortCache: nil)
     }
 
     init(
         identity: ClientIdentity, server: VerifyingKey, roster: Roster?, policy: ClientPolicy,
-        journal: any ClientJournal, threads: Int, cohortCache: CohortCache?
+        journal: any ClientJournal, threads: Int, noiseSeeds: [SecretBytes], cohortCache: CohortCache?
     ) {
+        precondition(
+            noiseSeeds.count == policy.removableNoise?.count ?? 0
+                && noiseSeeds.allSatisfy { $0.count == RemovableNoise.seedLength },
+            "one noise seed of 31 bytes for each level")
         self.identity = identity
         self.server = server
         self.roster = roster
         self.policy = policy
         self.journal = journal
         self.threads = max(1, threads)
+        self.noiseSeeds = noiseSeeds
         self.cohortCache = cohortCache
     }
 
@@ -103,9 +116,12 @@ public final class ClientSession {
         _ manifest: [UInt8], now: UInt64, random: inout some RandomSource
     ) throws(AggregationFault) -> [UInt8] {
         guard case .idle = take() else { throw outOfOrder(.advertiseKeys) }
+        let seeds = noiseSeeds
+        noiseSeeds = []
         let step = try AdvertisedClient.enter(
             manifest, identity: identity, server: server, roster: roster, policy: policy,
-            journal: journal, threads: threads, cohortCache: cohortCache, now: now, random: &random)
+            journal: journal, threads: threads, noiseSeeds: seeds, cohortCache: cohortCache, now: now,
+            random: &random)
         let message = step.message
         state = .advertised(step.next)
         stage = .shareKeys
@@ -165,7 +181,10 @@ public final class ClientSession {
     }
 
     /// Leaves the round and wipes every key, as a client does that loses interest or its connection.
-    public func leave() { state = .ended }
+    public func leave() {
+        noiseSeeds = []
+        state = .ended
+    }
 
     /// Moves the state out: unless a step puts a new one in, the session has ended.
     private func take() -> State {

@@ -50,6 +50,9 @@ public struct AggregationParameters: Hashable, Sendable {
     /// Allows cohorts below the default floors. Members of a tiny cohort can subtract themselves,
     /// so differential privacy is then the only protection; outputs must say so.
     public let allowTinyCohort: Bool
+    /// Noise that is added in case and removed again; its last level is the most clients that the survivor
+    /// floor lets a round lose. Nil: none.
+    public let removableNoise: RemovableNoise?
 
     public static let defaultChunkLength = 1 << 18
     /// The default floors of a cohort and of its survivors beyond C.
@@ -64,7 +67,7 @@ public struct AggregationParameters: Hashable, Sendable {
         cohort: ClosedRange<Int>, minSurvivors: Int, profile: SecurityProfile = .maliciousServer,
         colluderFraction: Rational, dropoutFraction: Rational, securityBits: Int = 40,
         correctnessBits: Int = 30, allowTinyCohort: Bool = false,
-        chunkLength: Int = AggregationParameters.defaultChunkLength
+        chunkLength: Int = AggregationParameters.defaultChunkLength, removableNoise: RemovableNoise? = nil
     ) throws(ParameterError) {
         func require(_ condition: Bool, _ error: ParameterError) throws(ParameterError) {
             guard condition else { throw error }
@@ -101,6 +104,12 @@ public struct AggregationParameters: Hashable, Sendable {
                 .tinyCohort(
                     cohortFloor: cohort.lowerBound, survivorsBeyondColluders: minSurvivors - colluders))
         }
+        if let removableNoise {
+            let lost = cohort.upperBound - minSurvivors
+            try require(
+                removableNoise.dropouts.last == lost,
+                .noiseLevels("levels that end at \(lost), the most clients that may be lost"))
+        }
         self.task = task
         self.round = round
         self.context = context
@@ -115,6 +124,7 @@ public struct AggregationParameters: Hashable, Sendable {
         self.securityBits = securityBits
         self.correctnessBits = correctnessBits
         self.allowTinyCohort = allowTinyCohort
+        self.removableNoise = removableNoise
     }
 
     /// C = ⌊γ·n⌋ for a cohort of n.
@@ -158,6 +168,8 @@ public enum ParameterError: Error, Hashable, Sendable {
     case fraction(Rational)
     case fractionsTooLarge(Rational, SecurityProfile)
     case tinyCohort(cohortFloor: Int, survivorsBeyondColluders: Int)
+    /// What the levels of removable noise must be.
+    case noiseLevels(String)
     case dropoutsBeyondThreshold(cohortSize: Int, threshold: Int, dropouts: Int)
 }
 
@@ -193,6 +205,8 @@ extension ParameterError: CustomStringConvertible {
                 + "floors \(AggregationParameters.defaultCohortFloor) and "
                 + "\(AggregationParameters.defaultSurvivorsBeyondColluders); allow tiny cohorts explicitly if "
                 + "differential privacy alone protects each member enough"
+        case .noiseLevels(let requirement):
+            "removable noise needs \(requirement)"
         case .dropoutsBeyondThreshold(let size, let threshold, let dropouts):
             "of \(size) clients \(dropouts) may vanish, but \(threshold) must answer; "
                 + "lower the dropout or the colluder fraction"

@@ -12,6 +12,9 @@ extension AggregateSum {
         self.cohort = cohort.members.map(\.id)
         survivors = cohort.ids(confirmed.statement.bitmap.members)
         elements = opened.elements
+        revealedNoise = opened.noise.map {
+            RevealedNoise(client: cohort.id($0.member), level: $0.level, seed: $0.seed)
+        }
         digest = Self.digest(
             session: cohort.session, bitmap: confirmed.statement.bitmap, elements: opened.elements)
         faults = opened.faults

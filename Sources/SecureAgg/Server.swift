@@ -25,8 +25,10 @@ public struct AggregateSum: Sendable {
     public let cohort: [ClientID]
     /// U3, exactly those whose vectors are in the sum.
     public let survivors: [ClientID]
-    /// d ring elements in 0 ..< 2^b.
+    /// d ring elements in 0 ..< 2^b; removable noise is still in them.
     public let elements: [UInt32]
+    /// The noise to be taken out, by ascending survivor and level; empty without removable noise.
+    public let revealedNoise: [RevealedNoise]
     public let digest: Digest
     /// Peers that sent wrong shares which were decoded around.
     public let faults: [AggregationFault]

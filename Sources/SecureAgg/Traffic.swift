@@ -46,6 +46,11 @@ public struct Traffic: Hashable, Sendable {
         // Neighbours in U2 of a member of U2: itself is there for certain.
         let sharedOthers = topology.neighbours * (shared - 1) / max(1, advertised - 1)
         let sharedHolders = sharedOthers + (holders - others)
+        let maskedHolders =
+            topology.neighbours * (masked - 1) / max(1, advertised - 1) + (holders - others)
+        let boxLength = SealedShare.length(shares: parameters.sharesPerHolder)
+        let noise = parameters.removableNoise
+        let opened = noise.map { $0.count - ($0.kept(lost: parameters.cohort.upperBound - masked) ?? 0) }
         let slotBits = BitSet.byteCount(holders)
         let memberBits = BitSet.byteCount(advertised)
         typealias Size = WireSize
@@ -70,8 +75,9 @@ public struct Traffic: Hashable, Sendable {
                     body: manifest.encodedBody().count, signed: true, session: false),
                 senders: advertised, receivers: advertised),
             .shareKeys: Volume(
-                upPerClient: Size.envelope(body: 2 * Size.field(32), signed: true)
-                    + Size.field(others * SealedShare.length),
+                upPerClient: Size.envelope(
+                    body: 2 * Size.field(32) + Size.field((noise?.count ?? 0) * Digest.length),
+                    signed: true) + Size.field(others * boxLength),
                 downPerClient: Size.envelope(
                     body: advertised * Size.field(Size.field(announcement) + Size.field(64)),
                     signed: false),
@@ -80,7 +86,7 @@ public struct Traffic: Hashable, Sendable {
                 upPerClient: Size.envelope(
                     body: Size.field(parameters.chunkCount * 32), signed: true) + vectorBytes,
                 downPerClient: Size.envelope(
-                    body: Size.field(slotBits) + Size.field(sharedOthers * SealedShare.length),
+                    body: Size.field(slotBits) + Size.field(sharedOthers * boxLength),
                     signed: false),
                 senders: masked, receivers: shared),
             .confirmSurvivors: Volume(
@@ -90,7 +96,9 @@ public struct Traffic: Hashable, Sendable {
                 senders: confirmed, receivers: masked),
             .unmask: Volume(
                 upPerClient: Size.envelope(
-                    body: Size.field(sharedHolders * Shamir.shareLength), signed: true),
+                    body: Size.field(sharedHolders * Shamir.shareLength)
+                        + Size.field(maskedHolders * (opened ?? 0) * Shamir.shareLength),
+                    signed: true),
                 downPerClient: Size.envelope(
                     body: Size.field(slotBits) + Size.field(evidence * 64), signed: false),
                 senders: unmasked, receivers: confirmed),

@@ -29,7 +29,8 @@ struct BenchCommand: ResultCommand {
             switch suite {
             case .mask: try MaskBenchmark.run(stopwatch)
             case .unmask: try UnmaskBenchmark.run(stopwatch)
-            case .account, .noise, .train: []
+            case .noise: NoiseBenchmark.run(stopwatch)
+            case .account, .train: []
             }
         return Payload(suite: suite.rawValue, results: results)
     }

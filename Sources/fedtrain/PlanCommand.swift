@@ -19,6 +19,31 @@ struct PlanCommand: ResultCommand {
             let worst: Double
         }
 
+        /// What a sum carries when nobody and when as many as allowed are lost, and what removing noise costs.
+        struct DropoutNoiseFigures: Encodable {
+            /// `floor` or `exact`.
+            let mode: String
+            /// Numbers of lost clients at which noise levels stand.
+            let levels: [Int]
+            /// Deviations in integer steps: what the guarantee counts on, what a sum carries.
+            let required: Double
+            let deliveredAllSurvive: Double
+            let deliveredFewestSurvive: Double
+            /// Variance in a sum over all clients, with every noise share left in, over what is delivered.
+            let varianceSaved: Double
+            let bytesUpPerClient: Int
+        }
+
+        /// Why the sum fits its modulus, in integer steps.
+        struct WrapFigures: Encodable {
+            let window: Double
+            let signalMax: Double
+            let signalStd: Double
+            let noiseStd: Double
+            let margin: Double
+            let failureLog2: Double
+        }
+
         let epsilon: Epsilon
         let budget: Double
         let spentBefore: Double
@@ -33,10 +58,13 @@ struct PlanCommand: ResultCommand {
         let dimension: Int
         let noiseMultiplier: Double
         let noisePerClient: Double
+        let mechanism: String
+        let dropoutNoise: DropoutNoiseFigures
         let clipSteps: Int
         let modulusBits: Int
         let wrapProbability: Double
         let wrapArgument: String
+        let wrapProof: WrapFigures
         let neighbours: Int
         let threshold: Int
         let bytesUpPerClient: Int
@@ -67,14 +95,38 @@ struct PlanCommand: ResultCommand {
             dimension: plan.aggregation.length,
             noiseMultiplier: plan.aggregation.noiseMultiplierSquared.asDouble.squareRoot(),
             noisePerClient: plan.aggregation.noise.localVariance.asDouble.squareRoot(),
+            mechanism: plan.aggregation.noise.name, dropoutNoise: try dropoutNoise(plan),
             clipSteps: plan.aggregation.encoding.clipSteps, modulusBits: plan.aggregation.modulusBits,
             wrapProbability: plan.wrapProbability.asDouble,
-            wrapArgument: plan.aggregation.wrap.argument.rawValue,
+            wrapArgument: plan.aggregation.wrap.argument.rawValue, wrapProof: wrapProof(plan),
             neighbours: plan.topology.neighbours, threshold: plan.topology.threshold,
             bytesUpPerClient: prepared.prediction.bytesUpPerClient,
             bytesDownPerClient: prepared.prediction.bytesDownPerClient,
             peakMemory: prepared.prediction.peakMemory, tinyCohort: plan.isTinyCohort,
             data: prepared.data.sites.map { "\($0.name): \($0.summary)" })
+    }
+
+    private static func dropoutNoise(_ plan: RoundPlan) throws -> Payload.DropoutNoiseFigures {
+        let noise = plan.aggregation.noise
+        func deviation(_ survivors: Int) -> Double {
+            noise.deliveredVariance(survivors: survivors).asDouble.squareRoot()
+        }
+        let everything = noise.localVariance.asDouble * Double(plan.clients)
+        return Payload.DropoutNoiseFigures(
+            mode: noise.levels == nil ? "floor" : "exact", levels: noise.levels?.dropouts ?? [],
+            required: noise.guaranteedVariance.asDouble.squareRoot(),
+            deliveredAllSurvive: deviation(plan.clients),
+            deliveredFewestSurvive: deviation(plan.minSurvivors),
+            varianceSaved: everything / noise.deliveredVariance(survivors: plan.clients).asDouble,
+            bytesUpPerClient: try RunPrediction.removableNoiseBytesUp(plan))
+    }
+
+    private static func wrapProof(_ plan: RoundPlan) -> Payload.WrapFigures {
+        let wrap = plan.aggregation.wrap
+        return Payload.WrapFigures(
+            window: Double(sign: .plus, exponent: wrap.modulusBits - 1, significand: 1) - 1,
+            signalMax: wrap.signalMax, signalStd: wrap.signalStd, noiseStd: wrap.noiseStd,
+            margin: wrap.margin, failureLog2: wrap.failureLog2)
     }
 
     func failure(in payload: Payload) -> CommandFailure? {
@@ -99,6 +151,8 @@ struct PlanCommand: ResultCommand {
                 + "\(payload.colluders) may collude; \(payload.profile)",
             "\(payload.dimension) coordinates of \(payload.modulusBits) bits; a round's sum wraps with "
                 + "probability at most \(scientific(payload.wrapProbability)) (\(payload.wrapArgument) bound)",
+            describe(payload.wrapProof),
+            describe(payload.dropoutNoise),
             "\(payload.neighbours) neighbours, threshold \(payload.threshold)",
             "each client sends \(bytes(payload.bytesUpPerClient)) and receives "
                 + "\(bytes(payload.bytesDownPerClient)) a round; peak memory of this process about "
@@ -113,5 +167,25 @@ struct PlanCommand: ResultCommand {
         }
         lines.append("next: fedtrain simulate \(file)")
         return lines.joined(separator: "\n")
+    }
+
+    private static func describe(_ wrap: Payload.WrapFigures) -> String {
+        "  proof: a coordinate holds ±\(decimal(wrap.window, 0)) steps; signal up to \(decimal(wrap.signalMax, 0))"
+            + (wrap.signalStd > 0 ? " and a deviation of \(decimal(wrap.signalStd, 0))" : "")
+            + ", noise of deviation \(decimal(wrap.noiseStd, 0)); beyond the margin of "
+            + "\(decimal(wrap.margin, 0)) lies 2^\(decimal(wrap.failureLog2, 1))"
+    }
+
+    private static func describe(_ noise: Payload.DropoutNoiseFigures) -> String {
+        let figures =
+            "noise in a sum: \(decimal(noise.deliveredAllSurvive, 0)) steps if all survive, "
+            + "\(decimal(noise.deliveredFewestSurvive, 0)) if the fewest do; the guarantee counts on "
+            + decimal(noise.required, 0)
+        guard noise.mode == "exact" else {
+            return figures + " (privacy.dropoutNoise: exact would remove what is too much)"
+        }
+        return figures + "; \(noise.levels.count) levels of removable noise save "
+            + "\(decimal(noise.varianceSaved, 2)) times the variance for \(bytes(noise.bytesUpPerClient)) more "
+            + "sent by each client"
     }
 }

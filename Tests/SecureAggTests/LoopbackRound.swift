@@ -29,6 +29,8 @@ final class LoopbackRound {
     /// Clients that draw from a stream of their own.
     var clientRandom: [Int: StreamRandom] = [:]
     let values: [[Int32]]
+    /// Each client's noise seeds, one for each level of removable noise.
+    let noiseSeeds: [[SecretBytes]]
 
     /// The stage whose message a client receives but never answers.
     var lossStage: [Int: Stage] = [:]
@@ -43,14 +45,14 @@ final class LoopbackRound {
         clients: Int, dimension: Int = 5, modulusBits: Int = 16, minSurvivors: Int = 2,
         cohortFloor: Int = 3, colluders: Rational = 0, dropouts: Rational = 0,
         profile: SecurityProfile = .maliciousServer, chunkLength: Int = 64, threads: Int = 1,
-        round: UInt64 = 1, seed: UInt64 = 0x5eed_0100
+        round: UInt64 = 1, seed: UInt64 = 0x5eed_0100, removableNoise: RemovableNoise? = nil
     ) throws {
         var random = StreamRandom(seed: seed, label: "loopback")
         parameters = try AggregationParameters(
             task: "loopback", round: round, context: .of([1]), vectorLength: dimension,
             modulusBits: modulusBits, cohort: cohortFloor...clients, minSurvivors: minSurvivors,
             profile: profile, colluderFraction: colluders, dropoutFraction: dropouts,
-            allowTinyCohort: true, chunkLength: chunkLength)
+            allowTinyCohort: true, chunkLength: chunkLength, removableNoise: removableNoise)
         // Numbers with gaps and out of order, so that a number is never taken for an index.
         let stride = clients % 7 == 0 ? 11 : 7
         identities = (0..<clients).map {
@@ -71,6 +73,13 @@ final class LoopbackRound {
             vectors.append((0..<dimension).map { _ in Int32(truncatingIfNeeded: random.nextUInt64()) })
         }
         values = vectors
+        // From a stream of their own, so that rounds without them stay as they were.
+        var seedRandom = StreamRandom(seed: seed, label: "loopback noise")
+        noiseSeeds = (0..<clients).map { _ in
+            (0..<(removableNoise?.count ?? 0)).map { _ in
+                SecretBytes(random: RemovableNoise.seedLength, from: &seedRandom)
+            }
+        }
         sessions = []
         self.random = random
         for index in 0..<clients {
@@ -85,13 +94,13 @@ final class LoopbackRound {
             modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
             minSurvivors: parameters.minSurvivors,
             requireMaliciousServerProfile: parameters.profile == .maliciousServer,
-            allowTinyCohort: true)
+            allowTinyCohort: true, removableNoise: parameters.removableNoise)
     }
 
     func session(_ index: Int) -> ClientSession {
         ClientSession(
             identity: identities[index], server: serverKey.verifyingKey, roster: roster,
-            policy: policy(), journal: journals[index])
+            policy: policy(), journal: journals[index], noiseSeeds: noiseSeeds[index])
     }
 
     func index(of id: ClientID) -> Int { identities.firstIndex { $0.id == id }! }

@@ -31,6 +31,9 @@ public struct AggregationPlan: Sendable, Hashable {
         public var hasClipIndicator = false
         /// Whether only the argument that holds for every input may justify the modulus.
         public var worstCaseOnly = false
+        public var mechanism = NoiseMechanism.discreteGaussian
+        /// `exact` needs Skellam noise.
+        public var dropoutNoise = DropoutNoise.floor
 
         public init(
             dimension: Int, clipNorm: Rational, noiseMultiplier: Rational, clients: Int,
@@ -46,7 +49,7 @@ public struct AggregationPlan: Sendable, Hashable {
     }
 
     public let encoding: EncodingPlan
-    public let noise: DistributedDiscreteGaussian
+    public let noise: DistributedNoise
     public let wrap: WrapBound
 
     /// b, the bits of a coordinate modulo 2^b.
@@ -104,17 +107,33 @@ public struct AggregationPlan: Sendable, Hashable {
             if try isFine(encoding(middle)) { high = middle } else { low = middle + 1 }
         }
         let chosen = try encoding(low)
-        let variance = localVariance(chosen)
+        let noise = try noise(request, localVariance: Rational(localVariance(chosen)))
         return AggregationPlan(
-            encoding: chosen,
-            noise: try DistributedDiscreteGaussian(
-                minSurvivors: request.minSurvivors, colluders: request.colluders,
-                localVariance: Rational(variance)),
+            encoding: chosen, noise: noise,
             wrap: try WrapBound.fewestBits(
-                encoding: chosen, localVariance: variance.asDouble, clients: request.clients,
+                encoding: chosen, noise: noise, clients: request.clients,
                 unitsPerClient: request.unitsPerClientMax, failureBits: request.failureBits,
                 bitsMax: request.modulusBitsMax,
                 arguments: request.worstCaseOnly ? [.worstCase] : [.worstCase, .rotation]))
+    }
+
+    private static func noise(
+        _ request: Request, localVariance: Rational
+    ) throws(PlanError) -> DistributedNoise {
+        switch request.mechanism {
+        case .discreteGaussian:
+            .discreteGaussian(
+                try DistributedDiscreteGaussian(
+                    minSurvivors: request.minSurvivors, colluders: request.colluders,
+                    localVariance: localVariance))
+        case .skellam:
+            .skellam(
+                try DistributedSkellam(
+                    minSurvivors: request.minSurvivors, colluders: request.colluders,
+                    localVariance: localVariance,
+                    levels: request.dropoutNoise == .exact
+                        ? NoiseLevels(clients: request.clients, minSurvivors: request.minSurvivors) : nil))
+        }
     }
 
     private static func check(_ request: Request) throws(PlanError) {
@@ -131,6 +150,10 @@ public struct AggregationPlan: Sendable, Hashable {
         guard request.noiseMultiplier.sign > 0, request.noiseMultiplier <= Rational(1 << 20) else {
             throw .outOfRange(
                 "noiseMultiplier", "\(request.noiseMultiplier)", "above 0 and at most 2^20")
+        }
+        guard request.dropoutNoise == .floor || request.mechanism == .skellam else {
+            throw .outOfRange(
+                "dropoutNoise", request.dropoutNoise.rawValue, "floor with discrete-gaussian noise")
         }
         guard (0.001...1).contains(request.roundingInflationMax) else {
             throw .outOfRange(

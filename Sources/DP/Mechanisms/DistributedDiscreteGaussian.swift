@@ -63,7 +63,8 @@ public struct DistributedDiscreteGaussian: Sendable, Hashable {
 
     /// One client's noise for one vector of `count` coordinates.
     public func noiseShare(count: Int, using random: StreamRandom) -> NoiseShare {
-        NoiseShare(
-            count: count, sampler: DiscreteGaussianSampler(variance: localVariance), random: random)
+        NoiseShare(count: count) {
+            DiscreteGaussianSampler(variance: localVariance).fill($0, using: random)
+        }
     }
 }

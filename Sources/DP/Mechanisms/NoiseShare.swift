@@ -8,11 +8,11 @@ public struct NoiseShare: ~Copyable, @unchecked Sendable {
     // Owned by this value alone and written only while it is created.
     private let values: UnsafeMutableBufferPointer<Int32>
 
-    /// Draws `count` independent samples.
-    init(count: Int, sampler: DiscreteGaussianSampler, random: StreamRandom) {
+    /// `count` coordinates, zero until `draw` writes the noise.
+    init(count: Int, draw: (UnsafeMutableBufferPointer<Int32>) -> Void) {
         values = .allocate(capacity: count)
         values.initialize(repeating: 0)
-        sampler.fill(values, using: random)
+        draw(values)
     }
 
     deinit {

@@ -21,7 +21,7 @@ public struct WrapBound: Sendable, Hashable {
     public let signalMax: Double
     /// The deviation that bounds the rotated signal; 0 under the worst-case argument.
     public let signalStd: Double
-    /// √(n·σ_l²): the deviation of all clients' noise.
+    /// The deviation of the noise in the sum when every client survives, or at its largest if noise is removed.
     public let noiseStd: Double
     /// The margin left for signal deviation and noise: 2^(b−1) − 1 − `signalMax`, in steps.
     public let margin: Double
@@ -35,14 +35,16 @@ public struct WrapBound: Sendable, Hashable {
     ///   - unitsPerClient: m; N = n·m.
     ///   - failureBits: a wrap anywhere in the vector has probability at most 2^−failureBits.
     static func fewestBits(
-        encoding: EncodingPlan, localVariance: Double, clients: Int, unitsPerClient: Int,
+        encoding: EncodingPlan, noise: DistributedNoise, clients: Int, unitsPerClient: Int,
         failureBits: Int, bitsMax: Int, arguments: [SignalArgument]
     ) throws(PlanError) -> WrapBound {
+        let noiseVariance = noise.deliveredVarianceMax(clients: clients).asDouble
         for bits in 8...Swift.max(bitsMax, 48) {
             for argument in arguments {
                 let bound = WrapBound(
                     bits: bits, argument: argument, encoding: encoding,
-                    localVariance: localVariance, clients: clients, unitsPerClient: unitsPerClient)
+                    noise: noise, noiseVariance: noiseVariance, clients: clients,
+                    unitsPerClient: unitsPerClient)
                 guard bound.failureLog2 <= -Double(failureBits) else { continue }
                 guard bits <= bitsMax else {
                     throw .modulusTooSmall(needed: bits, allowed: bitsMax)
@@ -53,17 +55,19 @@ public struct WrapBound: Sendable, Hashable {
         throw .modulusTooSmall(needed: 49, allowed: bitsMax)
     }
 
-    /// P[any coordinate leaves the window] ≤ 2L·exp(−margin²/2V), where V adds the variance proxies of
-    /// the clients' noise and, under the rotation argument, of the rotated signal, independent of it.
+    /// Chernoff: P[a coordinate exceeds m] ≤ exp(s²λ²/2 + K(λ) − λm) for any λ ≥ 0, with s the deviation of
+    /// the rotated signal, m the margin and K bounding the noise's cumulant function; times 2L for both signs
+    /// of all coordinates.
     ///
-    /// N_Z(0, σ²) is sub-Gaussian with proxy σ²: E[e^λX] = e^{λ²σ²/2}·Σe^{−(x−λσ²)²/2σ²}/Σe^{−x²/2σ²}, and
-    /// by Poisson summation the sum in the numerator is largest when its shift is an integer.
-    init(
-        bits: Int, argument: SignalArgument, encoding: EncodingPlan, localVariance: Double,
-        clients: Int, unitsPerClient: Int
+    /// Discrete Gaussian: K(λ) = Vλ²/2, for N_Z(0, σ²) is sub-Gaussian with proxy σ²: E[e^λX] =
+    /// e^{λ²σ²/2}·Σe^{−(x−λσ²)²/2σ²}/Σe^{−x²/2σ²}, and by Poisson summation the sum in the numerator is largest
+    /// when its shift is an integer. Skellam: K(λ) = V(cosh λ − 1) by definition. A sum from which noise is
+    /// removed is read modulo 2^b after the removal, so only what stays counts.
+    package init(
+        bits: Int, argument: SignalArgument, encoding: EncodingPlan, noise: DistributedNoise,
+        noiseVariance: Double, clients: Int, unitsPerClient: Int
     ) {
         let units = Double(clients) * Double(unitsPerClient)
-        let noiseVariance = Double(clients) * localVariance
         let signalMax: Double
         let signalStd: Double
         switch argument {
@@ -88,9 +92,25 @@ public struct WrapBound: Sendable, Hashable {
             failureLog2 = 1
             return
         }
-        let variance = noiseVariance + signalStd * signalStd
-        let exponent = -margin * margin / (2 * variance) / log(2.0)
+        let signalVariance = signalStd * signalStd
+        let exponent: Double
+        switch noise {
+        case .discreteGaussian:
+            exponent = -margin * margin / (2 * (noiseVariance + signalVariance))
+        case .skellam:
+            // Newton's method finds where the derivative s²λ + V·sinh λ − m vanishes; a λ that is only close
+            // gives a bound that is only close to the best. Beyond 30 the probability has left every scale.
+            var rate = Swift.min(30, margin / (noiseVariance + signalVariance))
+            for _ in 0..<80 {
+                let slope = signalVariance + noiseVariance * cosh(rate)
+                rate -= (signalVariance * rate + noiseVariance * sinh(rate) - margin) / slope
+                rate = Swift.max(0, Swift.min(30, rate))
+            }
+            let half = sinh(rate / 2)
+            exponent = signalVariance * rate * rate / 2 + 2 * noiseVariance * half * half - rate * margin
+        }
         // Rounded up by far more than the few operations can have lost.
-        failureLog2 = exponent * (1 - 1e-9) + log2(2 * Double(encoding.length)) + 1e-9
+        failureLog2 =
+            exponent / log(2.0) + abs(exponent) * 1e-9 + log2(2 * Double(encoding.length)) + 1e-9
     }
 }

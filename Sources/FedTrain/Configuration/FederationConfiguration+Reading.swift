@@ -133,6 +133,14 @@ extension FederationConfiguration.Privacy {
             throw section.error("samplingRate", "must be a fraction with a denominator of at most 10^9")
         }
         colluders = try section.integer("colluders", in: 0...1_000_000, default: 0)
+        dropoutNoise = try section.choice("dropoutNoise", default: .floor)
+        mechanism = try section.choice(
+            "mechanism", default: dropoutNoise == .exact ? .skellam : .discreteGaussian)
+        guard dropoutNoise == .floor || mechanism == .skellam else {
+            throw section.error(
+                "dropoutNoise", "is `exact`, which needs noise that adds up exactly",
+                suggestion: "set privacy.mechanism to skellam, or leave it out")
+        }
         if section.has("noiseMultiplier") {
             noise = .multiplier(try section.rational("noiseMultiplier", upTo: 1_000_000))
             epsilonMax = try section.rational("epsilon", upTo: 1_000_000)

@@ -112,6 +112,9 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var samplingRate: Rational
         /// Clients assumed to pool what they know with the server.
         public var colluders: Int
+        public var mechanism: NoiseMechanism
+        /// How the noise of lost clients is made up for.
+        public var dropoutNoise: DropoutNoise
     }
 
     public enum Profile: String, Sendable, CaseIterable {

@@ -12,15 +12,17 @@ struct ClientRound {
     ///
     /// - Parameters:
     ///   - permit: proof that the client's own ledger holds the charge durably; used up here.
+    ///   - noiseSeeds: `plan.noiseSeeds` of this round, for the noise that may be removed again.
     ///   - random: the client's secret stream for noise, sampling and rounding.
     /// - Returns: `plan.aggregation.length` noisy integers, ready for the masks.
     func contribution(
         of examples: [TokenizedExample], adapter: LoRAAdapter, rotation: Rotation,
-        permit: consuming Permit, random: StreamRandom
+        permit: consuming Permit, noiseSeeds: [SecretBytes] = [], random: StreamRandom
     ) throws -> [Int32] {
         precondition(permit.event == plan.event, "the permit pays for another event")
         // Noise first: its timing then says nothing about the data.
-        let noise = plan.aggregation.noise.noiseShare(count: plan.aggregation.length, using: random)
+        let noise = plan.aggregation.noise.noiseShare(
+            count: plan.aggregation.length, seeds: noiseSeeds, using: random)
         var values = [Int32](repeating: 0, count: plan.aggregation.length)
         let encoder = UpdateEncoder(plan: plan.aggregation.encoding, rotation: rotation)
         switch plan.algorithm {

@@ -26,7 +26,7 @@ struct FederationServer {
 
     /// The round's sessions, ready to run.
     func round(
-        _ round: Int, incoming: Digest, contributions: [ClientID: [Int32]], lost: [ClientID: Stage],
+        _ round: Int, incoming: Digest, contributions: [ClientID: Contribution], lost: [ClientID: Stage],
         clock: RunClock
     ) throws -> LoopbackRound {
         let parameters = try plan.secureAggregation(round: round, incoming: incoming)
@@ -40,15 +40,17 @@ struct FederationServer {
             modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
             minSurvivors: parameters.minSurvivors,
             requireMaliciousServerProfile: plan.profile == .maliciousServer,
-            allowTinyCohort: plan.allowTinyCohort)
+            allowTinyCohort: plan.allowTinyCohort, removableNoise: plan.removableNoise)
+        let noSeeds = plan.noiseSeeds(using: randomness.stream("round \(round)/absent"))
         let participants = sites.map { site in
             LoopbackRound.Participant(
                 id: site.id,
                 session: ClientSession(
                     identity: site.identity, server: key.verifyingKey, roster: roster, policy: policy,
-                    journal: site.journal, threads: 2),
+                    journal: site.journal, threads: 2,
+                    noiseSeeds: contributions[site.id]?.noiseSeeds ?? noSeeds),
                 random: randomness.stream("round \(round)/\(site.name)/keys"),
-                values: { contributions[site.id]! })
+                values: { contributions[site.id]!.values })
         }
         return LoopbackRound(
             server: ServerSession(manifest: manifest, signingKey: key, roster: roster, threads: 2),

@@ -126,7 +126,7 @@ public final class LocalFederation {
         switch outcome {
         case .released(let sum):
             adapter = ServerRound(plan: plan).nextAdapter(
-                adapter, sum: sum.centred, rotation: rotation, permit: permit, optimizer: &optimizer)
+                adapter, sum: plan.opened(sum), rotation: rotation, permit: permit, optimizer: &optimizer)
             var payload = RoundCounts(trace).payload
             payload["adapter"] = adapter.digest.hex
             payload["transcript"] = sum.transcript.root.hex
@@ -151,16 +151,19 @@ public final class LocalFederation {
     /// Training comes before stage 0, so that a slow site costs nobody anything.
     private func train(
         _ round: Int, rotation: Rotation, lost: [ClientID: Stage]
-    ) throws -> [ClientID: [Int32]] {
+    ) throws -> [ClientID: Contribution] {
         let client = ClientRound(
             plan: plan, training: configuration.training, engine: TrainingEngine(model: base.model))
-        var contributions: [ClientID: [Int32]] = [:]
+        var contributions: [ClientID: Contribution] = [:]
         for (index, site) in sites.enumerated() where lost[site.id] != .advertiseKeys {
             observe(.siteTraining(round, site: site.name, index: index, of: sites.count))
             let permit = try site.ledger.reserve(round: round, at: clock.epochSeconds())
-            contributions[site.id] = try client.contribution(
+            let random = randomness.stream("\(run.name)/round \(round)/\(site.name)")
+            let seeds = plan.noiseSeeds(using: random)
+            let values = try client.contribution(
                 of: site.examples, adapter: adapter, rotation: rotation, permit: permit,
-                random: randomness.stream("\(run.name)/round \(round)/\(site.name)"))
+                noiseSeeds: seeds, random: random)
+            contributions[site.id] = Contribution(values: values, noiseSeeds: seeds)
         }
         return contributions
     }

@@ -25,6 +25,9 @@ extension RoundPlan {
             LedgerFacts.neighbours: "\(topology.neighbours)",
             LedgerFacts.randomness: randomness.statement,
         ]
+        if let levels = aggregation.noise.levels {
+            facts[LedgerFacts.noiseLevels] = levels.dropouts.map(String.init).joined(separator: ",")
+        }
         if prior.runs > 0 {
             facts[LedgerFacts.spentBefore] = "\(prior.epsilon)"
             facts[LedgerFacts.runsBefore] = "\(prior.runs)"
@@ -34,7 +37,7 @@ extension RoundPlan {
             delta: delta, accountant: accountantKind, clients: clients, minSurvivors: minSurvivors,
             colluders: colluders, profile: profile.name,
             samplingRate: samplingRate < 1 ? samplingRate : nil,
-            mechanism: "distributed-discrete-gaussian", clipNormMax: aggregation.encoding.clipNorm,
+            mechanism: aggregation.noise.name, clipNormMax: aggregation.encoding.clipNorm,
             scale: aggregation.encoding.scale,
             roundingBeta: Self.roundingBeta(exponent: aggregation.encoding.roundingExponent),
             dimension: aggregation.length, modulusBits: aggregation.modulusBits,

@@ -34,6 +34,8 @@ public struct RoundPlan: Sendable {
     public let baseDigest: Digest
     /// Encoding, noise and modulus.
     public let aggregation: AggregationPlan
+    /// The seeds that clients share for noise which is removed again; nil when all noise stays.
+    public let removableNoise: RemovableNoise?
 
     /// Neighbours and threshold of the full cohort.
     public let topology: Topology
@@ -68,6 +70,8 @@ public struct RoundPlan: Sendable {
                 colluders: privacy.colluders)
             request.unitsPerClientMax = max(1, unitsPerClient)
             request.modulusBitsMax = configuration.aggregation.modulusBits ?? 32
+            request.mechanism = privacy.mechanism
+            request.dropoutNoise = privacy.dropoutNoise
             let plan = try AggregationPlan.solve(request)
             return (plan, try Self.event(of: plan, unit: unit, rate: rate))
         }
@@ -77,10 +81,10 @@ public struct RoundPlan: Sendable {
         case .forEpsilon(let epsilon):
             multiplier = try Self.noiseMultiplier(
                 epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count,
-                unit: unit,
                 solve: { try solve($0).1 })
         }
         (aggregation, event) = try solve(multiplier)
+        removableNoise = try Self.removableNoise(aggregation.noise)
 
         name = configuration.name
         self.unit = unit
@@ -102,15 +106,23 @@ public struct RoundPlan: Sendable {
         dropoutFraction = configuration.aggregation.dropoutFraction
         self.baseDigest = baseDigest
         digest = Self.digest(
-            configuration, aggregation: aggregation, clients: clients, baseDigest: baseDigest)
+            configuration, aggregation: aggregation, removableNoise: removableNoise, clients: clients,
+            baseDigest: baseDigest)
         // The cohort's terms are checked here, before anything is trained.
         topology = try AggregationParameters(
             task: name, round: 1, context: digest, vectorLength: aggregation.length,
             modulusBits: aggregation.modulusBits, cohort: clients...clients,
             minSurvivors: minSurvivors, profile: profile,
             colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
-            allowTinyCohort: allowTinyCohort
+            allowTinyCohort: allowTinyCohort, removableNoise: removableNoise
         ).topology(cohortSize: clients)
+    }
+
+    private static func removableNoise(_ noise: DistributedNoise) throws(ParameterError) -> RemovableNoise? {
+        guard case .skellam(let skellam) = noise, let levels = skellam.levels, levels.count > 0 else {
+            return nil
+        }
+        return try RemovableNoise(dropouts: levels.dropouts, derivation: skellam.tableDigest)
     }
 
     /// Below SecureAgg's default floors each member learns much from subtracting itself.
@@ -135,7 +147,7 @@ public struct RoundPlan: Sendable {
             vectorLength: aggregation.length, modulusBits: aggregation.modulusBits,
             cohort: clients...clients, minSurvivors: minSurvivors, profile: profile,
             colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
-            allowTinyCohort: allowTinyCohort)
+            allowTinyCohort: allowTinyCohort, removableNoise: removableNoise)
     }
 
     /// The public rotation of one round: fresh signs, the same for every party that holds the same plan
@@ -157,7 +169,7 @@ public struct RoundPlan: Sendable {
     /// The accountant whose published upper bound the budget is enforced with.
     public var accountant: any Accountant { accountantKind.accountant }
 
-    public var accountantKind: AccountantKind { Self.accountant(for: event.unit) }
+    public var accountantKind: AccountantKind { Self.accountant(for: event) }
 
     /// ε after `rounds` charged rounds, on top of what was spent before.
     public func epsilon(rounds: Int, after carried: EventTally? = nil) throws(AccountingError) -> Double {
@@ -165,17 +177,17 @@ public struct RoundPlan: Sendable {
         return try accountant.epsilon(of: before.adding(event, count: rounds), delta: delta.asDouble).upper
     }
 
-    static func accountant(for unit: PrivacyUnit) -> AccountantKind {
-        unit == .client ? .zcdp : .rdp
+    static func accountant(for event: PrivacyEvent) -> AccountantKind {
+        // Only an unsampled sum of discrete Gaussians has a published zCDP bound.
+        if case .discreteGaussianSum = event.kind, event.unit == .client { return .zcdp }
+        return .rdp
     }
 
     private static func event(
         of plan: AggregationPlan, unit: PrivacyUnit, rate: Rational
     ) throws(AccountingError) -> PrivacyEvent {
-        let sum = PrivacyEvent.Kind.discreteGaussianSum(
-            delta2Squared: BigInteger(plan.sensitivitySquared),
-            sigmaLocalSquared: plan.noise.localVariance, honestShares: plan.noise.honestShares,
-            dimension: plan.length)
+        let sum = plan.noise.event(
+            sensitivitySquared: plan.sensitivitySquared, dimension: plan.length)
         return try PrivacyEvent(
             unit: unit, adjacency: .zeroOut, kind: rate < 1 ? .poissonSampled(rate: rate, sum) : sum)
     }
@@ -183,12 +195,12 @@ public struct RoundPlan: Sendable {
     /// The noise multiplier whose solved plan stays within ε: calibration runs on the integer plan
     /// itself, so what is promised is what is charged.
     private static func noiseMultiplier(
-        epsilon: Double, delta: Double, rounds: Int, unit: PrivacyUnit,
-        solve: (Rational) throws -> PrivacyEvent
+        epsilon: Double, delta: Double, rounds: Int, solve: (Rational) throws -> PrivacyEvent
     ) throws -> Rational {
-        let accountant = accountant(for: unit).accountant
         func cost(_ multiplier: Rational) throws -> Double {
-            try accountant.epsilon(of: EventTally(try solve(multiplier), count: rounds), delta: delta).upper
+            let event = try solve(multiplier)
+            return try accountant(for: event).accountant
+                .epsilon(of: EventTally(event, count: rounds), delta: delta).upper
         }
         // Bisection over multiples of 1/grid: fine enough for 1e-4 of a typical ε, and short to print.
         let grid = 65_536
@@ -215,12 +227,12 @@ public struct RoundPlan: Sendable {
 
     /// A digest over everything above that a client must agree with.
     private static func digest(
-        _ configuration: FederationConfiguration, aggregation: AggregationPlan, clients: Int,
-        baseDigest: Digest
+        _ configuration: FederationConfiguration, aggregation: AggregationPlan,
+        removableNoise: RemovableNoise?, clients: Int, baseDigest: Digest
     ) -> Digest {
         let adapter = configuration.model.adapter
         let server = configuration.training.server
-        let terms: [String] = [
+        var terms: [String] = [
             configuration.name, configuration.privacy.unit.rawValue,
             configuration.training.algorithm.rawValue, configuration.training.rule.rawValue,
             "\(clients)", "\(configuration.rounds.count)", "\(configuration.rounds.minSurvivors)",
@@ -234,6 +246,12 @@ public struct RoundPlan: Sendable {
             "\(aggregation.encoding.clipSteps)", "\(aggregation.sensitivitySquared)",
             "\(aggregation.noise.localVariance)", "\(aggregation.modulusBits)",
         ]
+        if configuration.privacy.mechanism != .discreteGaussian {
+            terms += [aggregation.noise.name, configuration.privacy.dropoutNoise.rawValue]
+        }
+        if let removableNoise {
+            terms += removableNoise.dropouts.map(String.init) + [removableNoise.derivation.hex]
+        }
         return Digest.labelled(
             "fedtrain/v1/plan", terms.map { Array($0.utf8) } + [baseDigest.bytes])
     }

@@ -19,6 +19,17 @@ public struct RunPrediction: Sendable, Equatable {
         peakMemory = Self.peakMemory(plan: plan, base: base, data: data, adapterCount: adapterCount)
     }
 
+    /// What removable noise adds to the bytes that a client sends in a round when nobody is lost: its shares
+    /// and commitments in stage 1, its neighbours' shares in stage 4. 0 without it.
+    public static func removableNoiseBytesUp(_ plan: RoundPlan) throws -> Int {
+        guard plan.removableNoise != nil else { return 0 }
+        func bytesUp(_ parameters: AggregationParameters) throws -> Int {
+            try Traffic(parameters, advertised: plan.clients).upPerClient
+        }
+        let with = try plan.secureAggregation(round: 1, incoming: plan.baseDigest)
+        return try bytesUp(with) - bytesUp(try with.withoutRemovableNoise())
+    }
+
     /// What is held at the busiest moment: a site's records in training while the others' contributions
     /// wait. The constants were measured; the sum is right within a quarter.
     private static func peakMemory(

@@ -25,6 +25,10 @@ public enum LedgerFacts {
     /// How many earlier runs that was.
     public static let runsBefore = "runs-before"
 
+    /// Add-then-remove noise: the numbers of lost clients at which its levels stand, with commas; absent when
+    /// all noise that is added stays.
+    public static let noiseLevels = "noise-levels"
+
     /// Where random bits came from: `operatingSystem`, or something that others can know.
     public static let randomness = "randomness"
 

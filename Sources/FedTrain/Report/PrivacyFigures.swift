@@ -144,6 +144,9 @@ extension EventTally {
                 kind = .discreteGaussianSum(
                     delta2Squared: delta2Squared * square, sigmaLocalSquared: sigmaLocalSquared,
                     honestShares: shares, dimension: dimension)
+            case .skellamSum(let delta2Squared, let variance, let dimension):
+                kind = .skellamSum(
+                    delta2Squared: delta2Squared * square, variance: variance, dimension: dimension)
             case .discreteGaussian(let delta2Squared, let sigmaSquared):
                 kind = .discreteGaussian(delta2Squared: delta2Squared * square, sigmaSquared: sigmaSquared)
             case .gaussian(let multiplier):

@@ -25,7 +25,7 @@ struct RunAccount: Sendable {
         let delta = history.delta
         let accountant = plan.accountant.accountant
         self.history = history
-        noise = NoiseTerms(plan.event.kind)
+        noise = NoiseTerms(plan)
 
         // A run that keeps its plan asks for every count twice.
         var known: [EventTally: Double] = [:]
@@ -95,44 +95,64 @@ struct RunAccount: Sendable {
     var charged: Int { history.rounds.count { $0.isCharged } }
 }
 
-/// A sum of one noise share per client, as the plan's event states it.
+/// The noise of a sum over clients, as the plan's statement gives it.
 struct NoiseTerms: Sendable {
     let delta2Squared: BigInteger
+    /// What one client adds, in squared steps.
     let sigmaLocalSquared: Rational
     let honestShares: Int
-    let dimension: Int
-    let samplingRate: Rational?
+    let isSkellam: Bool
+    /// The numbers of lost clients at which noise levels stand; empty when all noise stays.
+    let levels: NoiseLevels?
+    private let minSurvivors: Int
 
-    init?(_ kind: PrivacyEvent.Kind) {
+    init?(_ plan: PlanStatement) {
+        var kind = plan.event.kind
+        if case .poissonSampled(_, let inner) = kind { kind = inner }
         switch kind {
-        case .poissonSampled(let rate, let inner):
-            guard
-                case .discreteGaussianSum(let delta2Squared, let variance, let shares, let dimension) = inner
-            else { return nil }
-            self.init(delta2Squared, variance, shares, dimension, rate)
-        case .discreteGaussianSum(let delta2Squared, let variance, let shares, let dimension):
-            self.init(delta2Squared, variance, shares, dimension, nil)
+        case .discreteGaussianSum(let delta2Squared, let variance, let shares, _):
+            self.delta2Squared = delta2Squared
+            sigmaLocalSquared = variance
+            honestShares = shares
+            isSkellam = false
+        case .skellamSum(let delta2Squared, let variance, _):
+            self.delta2Squared = delta2Squared
+            sigmaLocalSquared = variance / Rational(plan.honestShares)
+            honestShares = plan.honestShares
+            isSkellam = true
         default: return nil
+        }
+        minSurvivors = plan.minSurvivors
+        let dropouts = plan.facts[LedgerFacts.noiseLevels]?.split(separator: ",").compactMap { Int($0) }
+        levels = dropouts.flatMap {
+            NoiseLevels(clients: plan.clients, minSurvivors: plan.minSurvivors, dropouts: $0)
         }
     }
 
-    private init(
-        _ delta2Squared: BigInteger, _ variance: Rational, _ shares: Int, _ dimension: Int, _ rate: Rational?
-    ) {
-        self.delta2Squared = delta2Squared
-        sigmaLocalSquared = variance
-        honestShares = shares
-        self.dimension = dimension
-        samplingRate = rate
+    /// σ_c over the sensitivity: what the guarantee counts on.
+    var requiredMultiplier: Double {
+        Self.root(Rational(honestShares) * sigmaLocalSquared, over: delta2Squared)
     }
 
-    /// Standard deviation of `shares` shares over the sensitivity: the noise multiplier.
-    func multiplier(shares: Int) -> Double {
-        (sigmaLocalSquared * Rational(shares) / Rational(delta2Squared)).asDouble.squareRoot()
+    /// σ over the sensitivity of the noise in a sum over `survivors` contributions that `colluders` of them
+    /// do not know.
+    func deliveredMultiplier(survivors: Int, colluders: Int) -> Double {
+        let honest = Rational(BigInteger(survivors - colluders), BigInteger(survivors))
+        return Self.root(variance(survivors: survivors) * honest, over: delta2Squared)
     }
 
-    /// Standard deviation of `shares` shares in integer steps.
-    func steps(shares: Int) -> Double {
-        (sigmaLocalSquared * Rational(shares)).asDouble.squareRoot()
+    /// Standard deviation of the noise in a sum over `survivors` contributions, in integer steps.
+    func steps(survivors: Int) -> Double { variance(survivors: survivors).asDouble.squareRoot() }
+
+    private func variance(survivors: Int) -> Rational {
+        if let levels, levels.kept(survivors: survivors) != nil {
+            return levels.deliveredVariance(
+                survivors: survivors, promised: Rational(minSurvivors) * sigmaLocalSquared)
+        }
+        return Rational(survivors) * sigmaLocalSquared
+    }
+
+    private static func root(_ variance: Rational, over squared: BigInteger) -> Double {
+        (variance / Rational(squared)).asDouble.squareRoot()
     }
 }

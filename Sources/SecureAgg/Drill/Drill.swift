@@ -25,6 +25,9 @@ public struct Drill: Sendable {
     public var faults: [DrillFault]
     /// Coordinates per chunk of a masked vector.
     public var chunkLength = AggregationParameters.defaultChunkLength
+    /// Noise levels between none lost and as many as the survivor floor allows, at most this many: every
+    /// client brings random seeds, and the report says whether exactly those were opened that should be.
+    public var noiseLevels = 0
 
     public init(
         clients: Int, dimension: Int, modulusBits: Int = 16, drops: [Stage: Rational] = [:],
@@ -91,8 +94,11 @@ public struct Drill: Sendable {
         public let signedRoster: [UInt8]?
 
         /// Whether the sum equals the survivors' plaintext sum in every coordinate and every survivor that
-        /// stayed to the end agreed; false when aborted.
-        public var isExact: Bool { checks.unitsExact && checks.randomExact && checks.clientsAgree }
+        /// stayed to the end agreed, and exactly the noise seeds were
+        /// opened that the number of survivors calls for; false when aborted.
+        public var isExact: Bool {
+            checks.unitsExact && checks.randomExact && checks.clientsAgree && checks.noiseIsRight
+        }
 
         public var survivors: Int { sum?.survivors.count ?? 0 }
     }
@@ -116,7 +122,16 @@ public struct Drill: Sendable {
             vectorLength: dimension, modulusBits: modulusBits,
             cohort: min(smallest, clients)...clients, minSurvivors: floor, profile: profile,
             colluderFraction: colluderFraction, dropoutFraction: dropoutFraction,
-            allowTinyCohort: isTiny, chunkLength: chunkLength)
+            allowTinyCohort: isTiny, chunkLength: chunkLength,
+            removableNoise: try removableNoise(lostMax: clients - floor))
+    }
+
+    /// Levels at even distances, the last one at the most clients that may be lost.
+    private func removableNoise(lostMax: Int) throws(ParameterError) -> RemovableNoise? {
+        let count = min(noiseLevels, lostMax)
+        guard count > 0 else { return nil }
+        return try RemovableNoise(
+            dropouts: (1...count).map { ($0 * lostMax + count - 1) / count }, derivation: .of([]))
     }
 
     func lost(at stage: Stage) -> Int {

@@ -12,6 +12,9 @@ public enum DrillFault: Hashable, Sendable {
     case swapKey
     /// Every message of the victim arrives twice, and once more in the next stage: changes nothing.
     case replay
+    /// The server lists lost clients as survivors, so that more noise would be opened: nobody has t
+    /// signatures on the true list, and nothing is opened.
+    case claimSurvivors
     /// One bit of the victim's vector changes on the way: refused, not in the sum.
     case flip
     /// The victim releases wrong shares under its own signature: decoded around and named, if they matter.
@@ -25,6 +28,7 @@ public enum DrillFault: Hashable, Sendable {
         case .equivocateSurvivors: "equivocate-survivors"
         case .swapKey: "swap-key"
         case .replay: "replay"
+        case .claimSurvivors: "claim-survivors"
         case .flip: "flip"
         case .lieShare: "lie-share"
         case .killServer(let stage): "kill-server@\(stage.name)"
@@ -33,7 +37,7 @@ public enum DrillFault: Hashable, Sendable {
 
     /// All of them, `killServer` once per stage.
     public static let all: [DrillFault] =
-        [.lateMaskedInput, .equivocateSurvivors, .swapKey, .replay, .flip, .lieShare]
+        [.lateMaskedInput, .equivocateSurvivors, .swapKey, .replay, .claimSurvivors, .flip, .lieShare]
         + Stage.allCases.map { .killServer($0) }
 
     public init?(name: String) {
@@ -89,6 +93,8 @@ struct DrillTamper {
     let faults: Set<DrillFault>
     let victim: Int
     let victimIdentity: ClientIdentity
+    /// Known once the cohort is frozen.
+    var cohortSize = 0
     private var held: [[UInt8]] = []
     private var earlier: [[UInt8]] = []
 
@@ -107,7 +113,15 @@ struct DrillTamper {
         if stage == .confirmSurvivors, faults.contains(.equivocateSurvivors), position.isMultiple(of: 2),
             index != victim
         {
-            return hideVictim(bytes)
+            return editSurvivors(bytes) { bitmap, _ in
+                // Any other survivor serves as well as the victim: its index is not known here.
+                if let place = bitmap.lastIndex(where: { $0 != 0 }) { bitmap[place] &= bitmap[place] - 1 }
+            }
+        }
+        if stage == .confirmSurvivors, faults.contains(.claimSurvivors) {
+            return editSurvivors(bytes) { bitmap, cohortSize in
+                for index in 0..<cohortSize { bitmap[index >> 3] |= 1 << UInt8(index & 7) }
+            }
         }
         return bytes
     }
@@ -150,15 +164,14 @@ struct DrillTamper {
         }
     }
 
-    private func hideVictim(_ bytes: [UInt8]) -> [UInt8] {
+    private func editSurvivors(
+        _ bytes: [UInt8], _ change: (_ bitmap: inout Data, _ cohortSize: Int) -> Void
+    ) -> [UInt8] {
         edit(bytes) { (set: inout Secagg_V1_SurvivorSet) in
             guard var survivors = try? decodeWire([UInt8](set.survivors)) as Secagg_V1_Survivors else {
                 return
             }
-            // Any other survivor serves as well as the victim: its index is not known here.
-            if let place = survivors.bitmap.lastIndex(where: { $0 != 0 }) {
-                survivors.bitmap[place] &= survivors.bitmap[place] - 1
-            }
+            change(&survivors.bitmap, cohortSize)
             set.survivors = Data(encodeWire(survivors))
         }
     }

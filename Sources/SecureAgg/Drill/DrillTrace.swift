@@ -53,5 +53,7 @@ extension Drill {
         public var randomExact = false
         /// Whether every survivor that stayed to the end verified the server's signed result.
         public var clientsAgree = false
+        /// Whether exactly the noise seeds were opened that the number of survivors calls for.
+        public var noiseIsRight = false
     }
 }

@@ -58,17 +58,42 @@ final class DrillWorld {
             modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
             minSurvivors: parameters.minSurvivors,
             requireMaliciousServerProfile: drill.profile == .maliciousServer,
-            allowTinyCohort: parameters.allowTinyCohort)
+            allowTinyCohort: parameters.allowTinyCohort, removableNoise: parameters.removableNoise)
         let cache = drill.sharesCohortChecks ? CohortCache() : nil
+        let seeds = identities.map { Self.noiseSeeds(drill, parameters, $0.id) }
         sessions = identities.map {
             ClientSession(
                 identity: $0, server: serverKey.verifyingKey, roster: known, policy: policy,
-                journal: InMemoryJournal(), threads: 1, cohortCache: cache)
+                journal: InMemoryJournal(), threads: 1, noiseSeeds: seeds[Int($0.id.number)],
+                cohortCache: cache)
         }
         randoms = identities.map { _ in StreamRandom(keyedBy: &random) }
         lastStage = Self.losses(drill, &random)
         let victim = lastStage.firstIndex(of: nil) ?? 0
         tamper = DrillTamper(faults: drill.faults, victim: victim, identity: identities[victim])
+    }
+
+    /// The seeds that a client brings, one for each level; the same when asked again.
+    private static func noiseSeeds(
+        _ drill: Drill, _ parameters: AggregationParameters, _ client: ClientID
+    ) -> [SecretBytes] {
+        var random = StreamRandom(seed: drill.seed, label: "drill noise \(client.number)")
+        return (0..<(parameters.removableNoise?.count ?? 0)).map { _ in
+            SecretBytes(random: RemovableNoise.seedLength, from: &random)
+        }
+    }
+
+    /// Whether the opened seeds are the survivors' own, of the levels that were to be opened and no other.
+    private func openedNoiseIsRight(_ sum: AggregateSum) -> Bool {
+        let levels = parameters.openedNoiseLevels(survivors: sum.survivors.count).map(Array.init) ?? []
+        let expected = sum.survivors.flatMap { client in
+            let seeds = Self.noiseSeeds(drill, parameters, client)
+            return levels.map { (client, $0, seeds[$0 - 1]) }
+        }
+        return expected.count == sum.revealedNoise.count
+            && zip(expected, sum.revealedNoise).allSatisfy {
+                $0.0 == $1.client && $0.1 == $1.level && $0.2 == $1.seed
+            }
     }
 
     /// For each client the stage at which it is lost, or nil.
@@ -122,6 +147,7 @@ final class DrillWorld {
             switch action {
             case .send(let next, let messages):
                 inbox = messages.map { (Int($0.recipient.number), $0.bytes) }
+                tamper.cohortSize = server.topology?.cohortSize ?? 0
                 stage = next
             case .released(let sum, let messages):
                 for message in messages { figures[.unmask]!.bytesDown += message.bytes.count }
@@ -261,6 +287,7 @@ final class DrillWorld {
             guard let verified = try? sessions[index].finish(result.bytes) else { return false }
             return verified.survivors == sum.survivors && verified.resultDigest == sum.digest
         }
+        checks.noiseIsRight = openedNoiseIsRight(sum)
         return checks
     }
 }

@@ -53,6 +53,20 @@ package enum Derivation {
         return hasher.finish()
     }
 
+    /// The commitment to the noise seed of one level, hiding and binding like the self-mask's.
+    package static func noiseCommitment(
+        session: Digest, member: Int, level: Int, seed: SecretBytes
+    ) -> Digest {
+        var hasher = Hasher256()
+        hasher.updateLengthPrefixed(Labels.commitNoise.bytes)
+        hasher.updateLengthPrefixed(session.bytes)
+        hasher.updateLengthPrefixed(ByteOrder.bytes(member))
+        hasher.updateLengthPrefixed(ByteOrder.bytes(level))
+        hasher.update(ByteOrder.bytes(seed.count))
+        seed.withUnsafeBytes { hasher.update($0) }
+        return hasher.finish()
+    }
+
     package static func shareAssociatedData(session: Digest, from: Int, to: Int) -> [UInt8] {
         Labels.shareAssociatedData.hash([session.bytes, ByteOrder.bytes(from), ByteOrder.bytes(to)]).bytes
     }

@@ -112,6 +112,8 @@ struct AdvertisedClient: ~Copyable {
     /// 31 bytes, shared among the neighbours; the mask key is derived from it.
     let maskSeed: SecretBytes
     let maskSecret: SecretBytes
+    /// One for each level of removable noise; shared among the neighbours in stage 1.
+    let noiseSeeds: [SecretBytes]
     let announcement: [UInt8]
     let encryptionKey: [UInt8]
     let maskKey: [UInt8]
@@ -119,8 +121,8 @@ struct AdvertisedClient: ~Copyable {
     /// Checks the manifest against the client's own floors and journal, then makes fresh keys.
     static func enter(
         _ bytes: [UInt8], identity: ClientIdentity, server: VerifyingKey, roster: Roster?,
-        policy: ClientPolicy, journal: any ClientJournal, threads: Int, cohortCache: CohortCache?,
-        now: UInt64, random: inout some RandomSource
+        policy: ClientPolicy, journal: any ClientJournal, threads: Int, noiseSeeds: [SecretBytes],
+        cohortCache: CohortCache?, now: UInt64, random: inout some RandomSource
     ) throws(AggregationFault) -> ClientStep<AdvertisedClient> {
         let (manifest, digest) = try openManifest(bytes, server: server)
         guard now <= manifest.expiry else { throw AggregationFault(.expired, at: .advertiseKeys) }
@@ -152,7 +154,8 @@ struct AdvertisedClient: ~Copyable {
             message: message,
             next: AdvertisedClient(
                 context: context, encryptionSecret: encryptionSecret, maskSeed: maskSeed,
-                maskSecret: maskSecret, announcement: body, encryptionKey: encryptionKey,
+                maskSecret: maskSecret, noiseSeeds: noiseSeeds, announcement: body,
+                encryptionKey: encryptionKey,
                 maskKey: maskKey))
     }
 
@@ -181,7 +184,7 @@ extension ClientPolicy {
             AggregationFault(.policy, at: .advertiseKeys, detail)
         }
         guard parameters.context == context, parameters.vectorLength == vectorLength,
-            parameters.modulusBits == modulusBits
+            parameters.modulusBits == modulusBits, parameters.removableNoise == removableNoise
         else { throw AggregationFault(.contextMismatch, at: .advertiseKeys) }
         guard manifest.rosterDigest == roster?.digest else {
             throw AggregationFault(.rosterMismatch, at: .advertiseKeys)

@@ -1,8 +1,8 @@
 import Foundation
 import Sodium
 
-// Stage 1. server → client: the cohort. client → server: for each neighbour one sealed box with a
-// share of the self-mask seed and a share of the mask-key seed, and a commitment to the former.
+// Stage 1. server → client: the cohort. client → server: for each neighbour one sealed box with a share of
+// the self-mask seed, of the mask-key seed and of each noise seed, and commitments to all but the second.
 // Learned by the server: nothing but who answered.
 
 // MARK: Client
@@ -37,45 +37,45 @@ extension AdvertisedClient {
         else { throw AggregationFault(.ownEntryMissing, at: .shareKeys) }
         let selfMaskSeed = SecretBytes(random: Shamir.secretLength, from: &random)
         let graph = cohort.neighbours
-        let selfMaskShares = Shamir.share(
-            selfMaskSeed, threshold: cohort.threshold, holders: graph.holderCount, random: &random)
-        let maskSeedShares = Shamir.share(
-            maskSeed, threshold: cohort.threshold, holders: graph.holderCount, random: &random)
+        // Self-mask seed, mask-key seed, then the noise levels: the order in every box.
+        var dealt = [SecretBytes]()
+        for secret in [selfMaskSeed, maskSeed] + noiseSeeds {
+            dealt.append(
+                Shamir.share(
+                    secret, threshold: cohort.threshold, holders: graph.holderCount, random: &random))
+        }
 
         var boxes: [UInt8] = []
-        boxes.reserveCapacity(graph.holderCount * SealedShare.length)
+        boxes.reserveCapacity(graph.holderCount * SealedShare.length(shares: dealt.count))
         var ownShares: SecretBytes?
         var refused: ClientID?
         let incomingKeys = SecretBytes(count: graph.holderCount * SealedBox.keyLength) { incoming in
             for (slot, holder) in graph.holders(of: ownIndex).enumerated() {
-                selfMaskShares.withShare(slot) { selfMask in
-                    maskSeedShares.withShare(slot) { maskSeed in
-                        guard holder != ownIndex else {
-                            ownShares = SecretBytes(joining: selfMask, maskSeed)
-                            return
-                        }
-                        let peer = cohort.members[holder]
-                        guard
-                            let agreed = KeyAgreement.sharedSecret(
-                                secretKey: encryptionSecret, peerPublicKey: peer.encryptionKey)
-                        else {
-                            refused = peer.id
-                            return
-                        }
-                        let outgoing = Derivation.channel(
-                            session: cohort.session, from: ownIndex, to: holder, agreed: agreed,
-                            fromKey: encryptionKey, toKey: peer.encryptionKey)
-                        boxes += SealedShare.seal(
-                            selfMask: selfMask, maskSeed: maskSeed, key: outgoing,
-                            session: cohort.session, from: ownIndex, to: holder, random: &random)
-                        Derivation.channel(
-                            session: cohort.session, from: holder, to: ownIndex, agreed: agreed,
-                            fromKey: peer.encryptionKey, toKey: encryptionKey
-                        ).withUnsafeBytes {
-                            (incoming.baseAddress! + slot * SealedBox.keyLength)
-                                .copyMemory(from: $0.baseAddress!, byteCount: SealedBox.keyLength)
-                        }
-                    }
+                let shares = SecretBytes(joiningSlot: slot, of: dealt)
+                guard holder != ownIndex else {
+                    ownShares = shares
+                    continue
+                }
+                let peer = cohort.members[holder]
+                guard
+                    let agreed = KeyAgreement.sharedSecret(
+                        secretKey: encryptionSecret, peerPublicKey: peer.encryptionKey)
+                else {
+                    refused = peer.id
+                    continue
+                }
+                let outgoing = Derivation.channel(
+                    session: cohort.session, from: ownIndex, to: holder, agreed: agreed,
+                    fromKey: encryptionKey, toKey: peer.encryptionKey)
+                boxes += SealedShare.seal(
+                    shares, key: outgoing, session: cohort.session, from: ownIndex, to: holder,
+                    random: &random)
+                Derivation.channel(
+                    session: cohort.session, from: holder, to: ownIndex, agreed: agreed,
+                    fromKey: peer.encryptionKey, toKey: encryptionKey
+                ).withUnsafeBytes {
+                    (incoming.baseAddress! + slot * SealedBox.keyLength)
+                        .copyMemory(from: $0.baseAddress!, byteCount: SealedBox.keyLength)
                 }
             }
         }
@@ -88,6 +88,12 @@ extension AdvertisedClient {
                 session: cohort.session, member: ownIndex, seed: selfMaskSeed
             ).bytes)
         wire.boxesDigest = Data(Digest.of(boxes).bytes)
+        for (index, seed) in noiseSeeds.enumerated() {
+            wire.noiseCommitments +=
+                Derivation.noiseCommitment(
+                    session: cohort.session, member: ownIndex, level: index + 1, seed: seed
+                ).bytes
+        }
         var envelope = Message(
             .share, session: cohort.session, body: encodeWire(wire), label: .share,
             signer: context.identity.signingKey)
@@ -112,11 +118,15 @@ extension SecretBytes {
         }
     }
 
-    convenience init(joining first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) {
-        self.init(count: first.count + second.count) { output in
-            output.baseAddress!.copyMemory(from: first.baseAddress!, byteCount: first.count)
-            (output.baseAddress! + first.count)
-                .copyMemory(from: second.baseAddress!, byteCount: second.count)
+    /// The 32-byte shares in `slot` of several blocks of them, one after another.
+    convenience init(joiningSlot slot: Int, of blocks: [SecretBytes]) {
+        self.init(count: blocks.count * Shamir.shareLength) { output in
+            for (index, block) in blocks.enumerated() {
+                block.withShare(slot) {
+                    (output.baseAddress! + index * Shamir.shareLength)
+                        .copyMemory(from: $0.baseAddress!, byteCount: Shamir.shareLength)
+                }
+            }
         }
     }
 }
@@ -126,6 +136,8 @@ extension SecretBytes {
 /// One member's stage 1 message as the server keeps it.
 struct DealtShares: Sendable {
     let selfMaskCommitment: Digest
+    /// To the noise seeds of levels 1 … L.
+    let noiseCommitments: [Digest]
     /// Boxes for the dealer's holders but itself, in slot order, concatenated.
     let boxes: [UInt8]
     /// As sent: the transcript carries these bytes on.
@@ -139,6 +151,9 @@ struct SharedCohort: Sendable {
     /// Indexed by cohort index; nil for members outside U2.
     let dealt: [DealtShares?]
 
+    /// The length of one sealed box.
+    let boxLength: Int
+
     var members: [Int] { dealt.indices.filter { dealt[$0] != nil } }
 
     /// The box that `dealer` sealed for `holder`.
@@ -147,7 +162,7 @@ struct SharedCohort: Sendable {
         var place = graph.slot(of: holder, amongHoldersOf: dealer)!
         // The dealer's own slot has no box.
         if graph.includesSelf, place > dealer { place -= 1 }
-        return dealt[dealer]!.boxes[place * SealedShare.length..<(place + 1) * SealedShare.length]
+        return dealt[dealer]!.boxes[place * boxLength..<(place + 1) * boxLength]
     }
 
     /// The stage 2 message for `member`: its live neighbours and their boxes.
@@ -155,7 +170,7 @@ struct SharedCohort: Sendable {
         let holders = cohort.neighbours.holders(of: member)
         var live = BitSet(count: holders.count)
         var boxes: [UInt8] = []
-        boxes.reserveCapacity(holders.count * SealedShare.length)
+        boxes.reserveCapacity(holders.count * boxLength)
         for (slot, holder) in holders.enumerated() where dealt[holder] != nil {
             live[slot] = true
             if holder != member { boxes += box(from: holder, to: member) }
@@ -172,9 +187,11 @@ final class ShareKeysCollector {
     let context: ServerContext
     let cohort: Cohort
     private var dealt: [DealtShares?]
+    private let boxLength: Int
 
     init(context: ServerContext, cohort: Cohort) {
         self.context = context
+        boxLength = SealedShare.length(shares: context.parameters.sharesPerHolder)
         self.cohort = cohort
         dealt = Array(repeating: nil, count: cohort.count)
     }
@@ -200,16 +217,19 @@ final class ShareKeysCollector {
         }
         let graph = cohort.neighbours
         let boxCount = graph.holderCount - (graph.includesSelf ? 1 : 0)
-        guard let commitment = Digest(bytes: wire.selfMaskCommitment) else { throw fault(.malformed) }
-        guard message.attachment.count == boxCount * SealedShare.length else {
+        guard let commitment = Digest(bytes: wire.selfMaskCommitment),
+            let noise = Digest.list(
+                wire.noiseCommitments, count: context.parameters.removableNoise?.count ?? 0)
+        else { throw fault(.malformed) }
+        guard message.attachment.count == boxCount * boxLength else {
             throw fault(.shareCount, "\(message.attachment.count) bytes for \(boxCount) boxes")
         }
         guard Array(wire.boxesDigest) == Digest.of(message.attachment).bytes else {
             throw fault(.badSignature, "the boxes are not the signed ones")
         }
         dealt[member] = DealtShares(
-            selfMaskCommitment: commitment, boxes: message.attachment, body: message.body,
-            signature: message.signature)
+            selfMaskCommitment: commitment, noiseCommitments: noise, boxes: message.attachment,
+            body: message.body, signature: message.signature)
     }
 
     /// Freezes U2. Members left with fewer than t holders are removed before any box is delivered,
@@ -232,6 +252,6 @@ final class ShareKeysCollector {
                 "\(count) of \(cohort.count) clients shared their keys, at least "
                     + "\(max(context.parameters.minSurvivors, cohort.threshold))")
         }
-        return SharedCohort(cohort: cohort, dealt: kept)
+        return SharedCohort(cohort: cohort, dealt: kept, boxLength: boxLength)
     }
 }

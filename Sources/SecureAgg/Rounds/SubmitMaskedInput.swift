@@ -43,7 +43,7 @@ struct MaskedClient: ~Copyable {
     let ownIndex: Int
     /// Slots whose members are in U2 (the own slot included where it exists).
     let live: BitSet
-    /// Both shares per live slot, 64 bytes each, in slot order.
+    /// All shares of each live slot in slot order.
     let shares: SecretBytes
     let vectorRoot: Digest
 }
@@ -92,9 +92,12 @@ extension SharedClient {
         _ bytes: [UInt8]
     ) throws(AggregationFault) -> (BitSet, SecretBytes) {
         let graph = cohort.neighbours
+        let shareCount = context.parameters.sharesPerHolder
+        let boxLength = SealedShare.length(shares: shareCount)
+        let plaintextLength = SealedShare.plaintextLength(shares: shareCount)
         let message = try context.open(
             bytes, .delivery, session: cohort.session, at: .submitMaskedInput,
-            limit: graph.holderCount * (SealedShare.length + 1) + 64)
+            limit: graph.holderCount * (boxLength + 1) + 64)
         let wire: Secagg_V1_ShareDelivery
         do { wire = try decodeWire(message.body) } catch {
             throw error.fault(at: .submitMaskedInput, scope: .round)
@@ -104,7 +107,7 @@ extension SharedClient {
         }
         let holders = graph.holders(of: ownIndex)
         let senders = live.members.filter { holders[$0] != ownIndex }
-        guard wire.boxes.count == senders.count * SealedShare.length else {
+        guard wire.boxes.count == senders.count * boxLength else {
             throw AggregationFault(.shareCount, at: .submitMaskedInput)
         }
         guard !graph.includesSelf || live[ownIndex] else {
@@ -118,26 +121,27 @@ extension SharedClient {
         let boxes = [UInt8](wire.boxes)
         var culprit: Int?
         var place = 0
-        let shares = SecretBytes(count: live.population * SealedShare.plaintextLength) { output in
+        let shares = SecretBytes(count: live.population * plaintextLength) { output in
             for (position, slot) in live.members.enumerated() {
                 let sender = holders[slot]
                 let opened: SecretBytes?
                 if sender == ownIndex {
                     opened = ownShares
                 } else {
-                    let box = Array(boxes[place * SealedShare.length..<(place + 1) * SealedShare.length])
+                    let box = Array(boxes[place * boxLength..<(place + 1) * boxLength])
                     place += 1
                     let key = incomingKeys.withShare(slot) { SecretBytes(copying: $0) }
                     opened = SealedShare.open(
-                        box, key: key, session: cohort.session, from: sender, to: ownIndex)
+                        box, shares: shareCount, key: key, session: cohort.session, from: sender,
+                        to: ownIndex)
                 }
                 guard let opened else {
                     culprit = culprit ?? sender
                     continue
                 }
                 opened.withUnsafeBytes {
-                    (output.baseAddress! + position * SealedShare.plaintextLength)
-                        .copyMemory(from: $0.baseAddress!, byteCount: SealedShare.plaintextLength)
+                    (output.baseAddress! + position * plaintextLength)
+                        .copyMemory(from: $0.baseAddress!, byteCount: plaintextLength)
                 }
             }
         }

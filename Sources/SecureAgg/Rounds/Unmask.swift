@@ -2,8 +2,9 @@ import Foundation
 import Sodium
 
 // Stage 4. server → client: t signatures over the survivor list. client → server: one share per
-// neighbour, of the self-mask seed if it survived, of the mask-key seed if it was lost; once.
-// Learned by the server: the sum over the survivors, and nothing else.
+// neighbour, of the self-mask seed if it survived, of the mask-key seed if it was lost; once. With removable
+// noise also shares of the survivors' noise seeds, for the levels above what the losses need.
+// Learned by the server: the sum over the survivors with the noise that stays in it, and nothing else.
 
 // MARK: Client
 
@@ -20,19 +21,9 @@ extension ConfirmedClient {
         _ bytes: [UInt8]
     ) throws(AggregationFault) -> ClientStep<FinishedClient> {
         try checkSignatures(bytes)
-        let holders = cohort.neighbours.holders(of: ownIndex)
-        var released: [UInt8] = []
-        released.reserveCapacity(live.population * Shamir.shareLength)
-        shares.withUnsafeBytes { pairs in
-            for (position, slot) in live.members.enumerated() {
-                // One bit decides which of the two shares leaves; no message can name both.
-                let half = statement.bitmap[holders[slot]] ? 0 : Shamir.shareLength
-                let start = position * SealedShare.plaintextLength + half
-                released += pairs[start..<start + Shamir.shareLength]
-            }
-        }
         var wire = Secagg_V1_UnmaskShares()
-        wire.shares = Data(released)
+        wire.shares = Data(releasedSeedShares())
+        wire.noiseShares = Data(releasedNoiseShares())
         let message = Message(
             .unmask, session: cohort.session, body: encodeWire(wire), label: .unmask,
             signer: context.identity.signingKey
@@ -41,6 +32,39 @@ extension ConfirmedClient {
         return ClientStep(
             message: message,
             next: FinishedClient(context: context, cohort: cohort, statement: statement))
+    }
+
+    /// One bit decides which of a neighbour's two seeds is opened; no message can name both.
+    private borrowing func releasedSeedShares() -> [UInt8] {
+        let holders = cohort.neighbours.holders(of: ownIndex)
+        var released: [UInt8] = []
+        released.reserveCapacity(live.population * Shamir.shareLength)
+        for (position, slot) in live.members.enumerated() {
+            let share = statement.bitmap[holders[slot]] ? 0 : 1
+            withShare(share, position: position) { released += $0 }
+        }
+        return released
+    }
+
+    /// Noise shares of the survivors, for the levels that their number opens and no other: the number is
+    /// that of the list which this client and t neighbours signed. Shares for every survivor, so that
+    /// nobody who leaves in this stage is missed.
+    private borrowing func releasedNoiseShares() -> [UInt8] {
+        let survivors = statement.bitmap.population
+        guard let levels = context.parameters.openedNoiseLevels(survivors: survivors) else { return [] }
+        let holders = cohort.neighbours.holders(of: ownIndex)
+        var released: [UInt8] = []
+        for (position, slot) in live.members.enumerated() where statement.bitmap[holders[slot]] {
+            for level in levels { withShare(1 + level, position: position) { released += $0 } }
+        }
+        return released
+    }
+
+    /// Lends share `index` of the live neighbour at `position`.
+    private borrowing func withShare(
+        _ index: Int, position: Int, _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
+        shares.withShare(position * context.parameters.sharesPerHolder + index, body)
     }
 
     private borrowing func checkSignatures(_ bytes: [UInt8]) throws(AggregationFault) {
@@ -87,12 +111,22 @@ extension ConfirmedClient {
 final class UnmaskCollector {
     let context: ServerContext
     let confirmed: ConfirmedCohort
-    private var shares: [[UInt8]?]
+    private var shares: [Released?]
+    /// The noise levels that the survivors' number opens; nil for none.
+    private let noiseLevels: ClosedRange<Int>?
+
+    /// One holder's shares, in the order of its slots.
+    private struct Released: Equatable {
+        let seeds: [UInt8]
+        let noise: [UInt8]
+    }
 
     init(context: ServerContext, confirmed: ConfirmedCohort) {
         self.context = context
         self.confirmed = confirmed
         shares = Array(repeating: nil, count: confirmed.cohort.count)
+        noiseLevels = context.parameters.openedNoiseLevels(
+            survivors: confirmed.statement.bitmap.population)
     }
 
     private var cohort: Cohort { confirmed.cohort }
@@ -113,15 +147,16 @@ final class UnmaskCollector {
         else { throw fault(.badSignature) }
         let wire: Secagg_V1_UnmaskShares
         do { wire = try decodeWire(message.body) } catch { throw error.fault(at: .unmask, scope: .peer(id)) }
-        guard wire.shares.count == dealers(of: member).count * Shamir.shareLength else {
-            throw fault(.shareCount)
-        }
-        let bytes = [UInt8](wire.shares)
+        guard wire.shares.count == dealers(of: member).count * Shamir.shareLength,
+            wire.noiseShares.count
+                == survivingDealers(of: member).count * (noiseLevels?.count ?? 0) * Shamir.shareLength
+        else { throw fault(.shareCount) }
+        let released = Released(seeds: [UInt8](wire.shares), noise: [UInt8](wire.noiseShares))
         if let earlier = shares[member] {
-            guard earlier == bytes else { throw fault(.conflictingRepeat) }
+            guard earlier == released else { throw fault(.conflictingRepeat) }
             return
         }
-        shares[member] = bytes
+        shares[member] = released
     }
 
     /// The members of U2 whose shares `holder` has, in its slot order.
@@ -129,34 +164,76 @@ final class UnmaskCollector {
         cohort.neighbours.holders(of: holder).filter { shared.dealt[$0] != nil }
     }
 
+    /// Those of them that survived: whose noise seeds it has to release.
+    private func survivingDealers(of holder: Int) -> [Int] {
+        dealers(of: holder).filter { confirmed.masked.survivors[$0] }
+    }
+
     /// Rebuilds every needed seed, takes all masks off the sum and returns it with what was learned
     /// on the way. Nothing is returned unless every seed matched its commitment or public key.
     func close() throws(AggregationFault) -> OpenedSum {
-        let recovered = try recoverSeeds()
+        var recovery = SeedRecovery(cohort: cohort)
+        var seeds: [RevealedSeed] = []
+        let received = collected(.seeds, dealers(of:), &recovery)
+        for dealer in shared.members {
+            let survived = confirmed.masked.survivors[dealer]
+            let commitment = shared.dealt[dealer]!.selfMaskCommitment
+            let seed = try recovery.recover(received[dealer] ?? [], of: dealer) { seed in
+                Unmasking.isAnnounced(
+                    RevealedSeed(member: dealer, survived: survived, seed: seed), cohort: cohort,
+                    commitment: commitment)
+            }
+            seeds.append(RevealedSeed(member: dealer, survived: survived, seed: seed))
+        }
+        let noise = try openNoise(&recovery)
         let terms = try Unmasking.terms(
-            cohort: cohort, survivors: confirmed.statement.bitmap, seeds: recovered.seeds)
+            cohort: cohort, survivors: confirmed.statement.bitmap, seeds: seeds)
         confirmed.masked.sum.add(terms, threads: context.threads)
         return OpenedSum(
-            elements: confirmed.masked.sum.elements, seeds: recovered.seeds,
-            faults: recovered.faults)
+            elements: confirmed.masked.sum.elements, seeds: seeds, noise: noise,
+            faults: recovery.faults)
     }
 
-    private func recoverSeeds() throws(AggregationFault) -> (
-        seeds: [RevealedSeed], faults: [AggregationFault]
-    ) {
-        // Shares by dealer: (slot of the holder, its share).
+    /// The survivors' noise seeds of the levels that their number opens, by ascending member and level.
+    private func openNoise(_ recovery: inout SeedRecovery) throws(AggregationFault) -> [OpenedNoise] {
+        guard let noiseLevels else { return [] }
+        let byLevel = noiseLevels.map { collected(.noise(level: $0), survivingDealers(of:), &recovery) }
+        var opened: [OpenedNoise] = []
+        for dealer in confirmed.masked.survivors.members {
+            for (received, level) in zip(byLevel, noiseLevels) {
+                let commitment = shared.dealt[dealer]!.noiseCommitments[level - 1]
+                let seed = try recovery.recover(received[dealer] ?? [], of: dealer) { [cohort] seed in
+                    Derivation.noiseCommitment(
+                        session: cohort.session, member: dealer, level: level, seed: seed) == commitment
+                }
+                opened.append(OpenedNoise(member: dealer, level: level, seed: seed))
+            }
+        }
+        return opened
+    }
+
+    private enum Secret {
+        case seeds
+        case noise(level: Int)
+    }
+
+    /// The shares of one kind of secret by dealer. Numbers that no share can be are somebody's fault.
+    private func collected(
+        _ secret: Secret, _ dealers: (Int) -> [Int], _ recovery: inout SeedRecovery
+    ) -> [Int: [ShareRecovery.Share]] {
         var received: [Int: [ShareRecovery.Share]] = [:]
-        var faults: [AggregationFault] = []
         for holder in shares.indices {
-            guard let bytes = shares[holder] else { continue }
-            for (position, dealer) in dealers(of: holder).enumerated() {
-                let value = bytes[position * Shamir.shareLength..<(position + 1) * Shamir.shareLength]
-                let element = Array(value).withUnsafeBytes { FieldElement(canonical: $0) }
-                guard let element else {
-                    faults.append(
-                        AggregationFault(
-                            .wrongShare, at: .unmask, scope: .peer(cohort.id(holder)),
-                            culprits: [cohort.id(holder)], "not below p"))
+            guard let released = shares[holder] else { continue }
+            for (position, dealer) in dealers(holder).enumerated() {
+                let value: ArraySlice<UInt8>
+                switch secret {
+                case .seeds: value = Self.share(position, in: released.seeds)
+                case .noise(let level):
+                    value = Self.share(
+                        position * noiseLevels!.count + level - noiseLevels!.lowerBound, in: released.noise)
+                }
+                guard let element = Array(value).withUnsafeBytes({ FieldElement(canonical: $0) }) else {
+                    recovery.blame(holder, "not below p")
                     continue
                 }
                 let slot = cohort.neighbours.slot(of: holder, amongHoldersOf: dealer)!
@@ -164,40 +241,52 @@ final class UnmaskCollector {
                     ShareRecovery.Share(holder: holder, slot: slot, value: element))
             }
         }
-        var seeds: [RevealedSeed] = []
-        var recovery = ShareRecovery(threshold: cohort.threshold)
-        for dealer in shared.members {
-            let survived = confirmed.masked.survivors[dealer]
-            let commitment = shared.dealt[dealer]!.selfMaskCommitment
-            let outcome = recovery.recover(received[dealer] ?? []) { seed in
-                Unmasking.isAnnounced(
-                    RevealedSeed(member: dealer, survived: survived, seed: seed), cohort: cohort,
-                    commitment: commitment)
-            }
-            switch outcome {
-            case .recovered(let seed, let liars):
-                seeds.append(RevealedSeed(member: dealer, survived: survived, seed: seed))
-                for liar in liars {
-                    faults.append(
-                        AggregationFault(
-                            .wrongShare, at: .unmask, scope: .peer(cohort.id(liar)),
-                            culprits: [cohort.id(liar)], "for \(cohort.id(dealer))"))
-                }
-            case .tooFew(let count):
-                throw AggregationFault(
-                    .unrecoverable, at: .unmask,
-                    "\(cohort.id(dealer)): \(count) shares, threshold \(cohort.threshold)")
-            case .dealerLied:
-                throw AggregationFault(
-                    .unrecoverable, at: .unmask, culprits: [cohort.id(dealer)],
-                    "the shares agree on a seed that its dealer did not announce")
-            case .tooManyWrong(let count):
-                throw AggregationFault(
-                    .unrecoverable, at: .unmask,
-                    "\(cohort.id(dealer)): too many of its \(count) shares are wrong to tell which")
-            }
+        return received
+    }
+
+    private static func share(_ place: Int, in bytes: [UInt8]) -> ArraySlice<UInt8> {
+        bytes[place * Shamir.shareLength..<(place + 1) * Shamir.shareLength]
+    }
+}
+
+/// Recovery of one round's secrets, with the faults found on the way.
+private struct SeedRecovery {
+    private let cohort: Cohort
+    private var recovery: ShareRecovery
+    private(set) var faults: [AggregationFault] = []
+
+    init(cohort: Cohort) {
+        self.cohort = cohort
+        recovery = ShareRecovery(threshold: cohort.threshold)
+    }
+
+    mutating func blame(_ holder: Int, _ detail: String) {
+        faults.append(
+            AggregationFault(
+                .wrongShare, at: .unmask, scope: .peer(cohort.id(holder)),
+                culprits: [cohort.id(holder)], detail))
+    }
+
+    mutating func recover(
+        _ shares: [ShareRecovery.Share], of dealer: Int, isRight: (SecretBytes) -> Bool
+    ) throws(AggregationFault) -> SecretBytes {
+        switch recovery.recover(shares, isRight: isRight) {
+        case .recovered(let seed, let liars):
+            for liar in liars { blame(liar, "for \(cohort.id(dealer))") }
+            return seed
+        case .tooFew(let count):
+            throw AggregationFault(
+                .unrecoverable, at: .unmask,
+                "\(cohort.id(dealer)): \(count) shares, threshold \(cohort.threshold)")
+        case .dealerLied:
+            throw AggregationFault(
+                .unrecoverable, at: .unmask, culprits: [cohort.id(dealer)],
+                "the shares agree on a seed that its dealer did not announce")
+        case .tooManyWrong(let count):
+            throw AggregationFault(
+                .unrecoverable, at: .unmask,
+                "\(cohort.id(dealer)): too many of its \(count) shares are wrong to tell which")
         }
-        return (seeds, faults)
     }
 }
 
@@ -250,9 +339,17 @@ struct RevealedSeed: Sendable {
     let seed: SecretBytes
 }
 
+/// A survivor's noise seed that stage 4 opened.
+struct OpenedNoise: Sendable {
+    let member: Int
+    let level: Int
+    let seed: SecretBytes
+}
+
 /// The sum modulo 2^b and what came to light while opening it.
 struct OpenedSum {
     let elements: [UInt32]
     let seeds: [RevealedSeed]
+    let noise: [OpenedNoise]
     let faults: [AggregationFault]
 }

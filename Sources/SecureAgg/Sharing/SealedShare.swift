@@ -1,43 +1,37 @@
 import Sodium
 
-/// The two shares that one dealer gives one holder, and the box they travel in.
+/// The shares that one dealer gives one holder, and the box they travel in: self-mask share ‖ mask-seed
+/// share ‖ one share for each level of removable noise, 32 bytes each.
 enum SealedShare {
-    /// Self-mask share ‖ mask-seed share.
-    static let plaintextLength = 2 * Shamir.shareLength
-    /// nonce 24 ‖ ciphertext 64 ‖ tag 16.
-    static let length = SealedBox.nonceLength + plaintextLength + SealedBox.tagLength
+    static func plaintextLength(shares: Int) -> Int { shares * Shamir.shareLength }
+
+    /// nonce 24 ‖ ciphertext ‖ tag 16.
+    static func length(shares: Int) -> Int {
+        SealedBox.nonceLength + plaintextLength(shares: shares) + SealedBox.tagLength
+    }
 
     static func seal(
-        selfMask: UnsafeRawBufferPointer, maskSeed: UnsafeRawBufferPointer, key: SecretBytes,
-        session: Digest, from: Int, to: Int, random: inout some RandomSource
+        _ shares: SecretBytes, key: SecretBytes, session: Digest, from: Int, to: Int,
+        random: inout some RandomSource
     ) -> [UInt8] {
-        let plaintext = SecretBytes(count: plaintextLength) { output in
-            output.baseAddress!.copyMemory(from: selfMask.baseAddress!, byteCount: Shamir.shareLength)
-            (output.baseAddress! + Shamir.shareLength)
-                .copyMemory(from: maskSeed.baseAddress!, byteCount: Shamir.shareLength)
-        }
-        return SealedBox.seal(
-            plaintext, key: key,
+        SealedBox.seal(
+            shares, key: key,
             associatedData: Derivation.shareAssociatedData(session: session, from: from, to: to),
             random: &random)
     }
 
-    /// The two shares, or nil when the box is not the one that `from` sealed for `to` in this session
-    /// or holds numbers outside the field.
+    /// The shares, or nil when the box is not the one that `from` sealed for `to` in this session or holds
+    /// numbers outside the field.
     static func open(
-        _ box: [UInt8], key: SecretBytes, session: Digest, from: Int, to: Int
+        _ box: [UInt8], shares count: Int, key: SecretBytes, session: Digest, from: Int, to: Int
     ) -> SecretBytes? {
-        guard box.count == length,
+        guard box.count == length(shares: count),
             let shares = SealedBox.open(
                 box, key: key,
                 associatedData: Derivation.shareAssociatedData(session: session, from: from, to: to))
         else { return nil }
-        let valid = shares.withUnsafeBytes { bytes in
-            [0, Shamir.shareLength].allSatisfy { start in
-                FieldElement(
-                    canonical: UnsafeRawBufferPointer(
-                        rebasing: bytes[start..<start + Shamir.shareLength])) != nil
-            }
+        let valid = (0..<count).allSatisfy { slot in
+            shares.withShare(slot) { FieldElement(canonical: $0) != nil }
         }
         return valid ? shares : nil
     }

@@ -48,6 +48,9 @@ public struct Transcript: Sendable {
         for revealed in opened.seeds {
             revealed.seed.withUnsafeBytes { wire.seeds.append(contentsOf: $0) }
         }
+        for revealed in opened.noise {
+            revealed.seed.withUnsafeBytes { wire.noiseSeeds.append(contentsOf: $0) }
+        }
         wire.resultDigest = Data(resultDigest.bytes)
         bytes = encodeWire(wire)
     }

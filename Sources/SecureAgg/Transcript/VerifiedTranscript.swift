@@ -16,6 +16,8 @@ public struct VerifiedTranscript: Sendable {
     public let resultDigest: Digest
     /// The roster that the manifest names; nil for a semi-honest round.
     public let rosterDigest: Digest?
+    /// The noise that is to be taken out of the sum, each seed checked against its owner's commitment.
+    public let revealedNoise: [RevealedNoise]
 
     private let server: VerifyingKey
     private let bitmap: BitSet
@@ -64,6 +66,8 @@ public struct VerifiedTranscript: Sendable {
         self.resultDigest = resultDigest
         let seeds = try Self.seeds([UInt8](wire.seeds), cohort, commitments, statement.bitmap)
         terms = try Unmasking.terms(cohort: cohort, survivors: statement.bitmap, seeds: seeds)
+        revealedNoise = try Self.noise(
+            [UInt8](wire.noiseSeeds), cohort, commitments, statement.bitmap, manifest.parameters)
     }
 
     /// Whether `elements` are the sum that the transcript stands for, by its digest.
@@ -139,11 +143,17 @@ public struct VerifiedTranscript: Sendable {
     /// The coordinates that chunk `index` covers.
     public func coordinates(ofChunk index: Int) -> Range<Int> { parameters.chunk(index) }
 
-    /// U2 with the signed commitments to self-mask seeds, indexed by cohort index.
+    /// What a member committed to in stage 1.
+    private struct Commitments {
+        let selfMask: Digest
+        let noise: [Digest]
+    }
+
+    /// U2 with the signed commitments to seeds, indexed by cohort index.
     private static func commitments(
         _ wire: Secagg_V1_Transcript, _ cohort: Cohort
-    ) throws(AggregationFault) -> [Digest?] {
-        var commitments = [Digest?](repeating: nil, count: cohort.count)
+    ) throws(AggregationFault) -> [Commitments?] {
+        var commitments = [Commitments?](repeating: nil, count: cohort.count)
         var last = -1
         for member in wire.shared {
             let index = Int(member.index)
@@ -160,9 +170,11 @@ public struct VerifiedTranscript: Sendable {
                 throw AggregationFault(.badSignature, at: .shareKeys, culprits: [cohort.id(index)])
             }
             guard let share = try? decodeWire(body) as Secagg_V1_ShareKeys,
-                let commitment = Digest(bytes: share.selfMaskCommitment)
+                let selfMask = Digest(bytes: share.selfMaskCommitment),
+                let noise = Digest.list(
+                    share.noiseCommitments, count: share.noiseCommitments.count / Digest.length)
             else { throw AggregationFault(.malformed, at: .shareKeys, culprits: [cohort.id(index)]) }
-            commitments[index] = commitment
+            commitments[index] = Commitments(selfMask: selfMask, noise: noise)
         }
         return commitments
     }
@@ -170,7 +182,7 @@ public struct VerifiedTranscript: Sendable {
     /// The signed survivor set, with every survivor's signed vector header under its root.
     private static func survivors(
         _ wire: Secagg_V1_Transcript, _ cohort: Cohort, _ parameters: AggregationParameters,
-        _ commitments: [Digest?]
+        _ commitments: [Commitments?]
     ) throws(AggregationFault) -> (SurvivorStatement, [VectorHeader]) {
         let stage = Stage.confirmSurvivors
         guard
@@ -225,7 +237,7 @@ public struct VerifiedTranscript: Sendable {
 
     /// One seed per member of U2, each matching what its owner announced.
     private static func seeds(
-        _ bytes: [UInt8], _ cohort: Cohort, _ commitments: [Digest?], _ survivors: BitSet
+        _ bytes: [UInt8], _ cohort: Cohort, _ commitments: [Commitments?], _ survivors: BitSet
     ) throws(AggregationFault) -> [RevealedSeed] {
         let members = commitments.indices.filter { commitments[$0] != nil }
         guard bytes.count == members.count * Shamir.secretLength else {
@@ -237,7 +249,8 @@ public struct VerifiedTranscript: Sendable {
             let seed = SecretBytes(copying: bytes[start..<start + Shamir.secretLength])
             let revealed = RevealedSeed(member: member, survived: survivors[member], seed: seed)
             guard
-                Unmasking.isAnnounced(revealed, cohort: cohort, commitment: commitments[member]!)
+                Unmasking.isAnnounced(
+                    revealed, cohort: cohort, commitment: commitments[member]!.selfMask)
             else {
                 throw AggregationFault(
                     .transcriptMismatch, at: .unmask, culprits: [cohort.id(member)])
@@ -245,6 +258,38 @@ public struct VerifiedTranscript: Sendable {
             seeds.append(revealed)
         }
         return seeds
+    }
+}
+
+extension VerifiedTranscript {
+    /// The survivors' noise seeds of exactly the levels that their number opens.
+    private static func noise(
+        _ bytes: [UInt8], _ cohort: Cohort, _ commitments: [Commitments?], _ survivors: BitSet,
+        _ parameters: AggregationParameters
+    ) throws(AggregationFault) -> [RevealedNoise] {
+        let levels = Array(parameters.openedNoiseLevels(survivors: survivors.population) ?? 1...1)
+        let count = parameters.openedNoiseLevels(survivors: survivors.population)?.count ?? 0
+        guard bytes.count == survivors.population * count * Shamir.secretLength else {
+            throw AggregationFault(.malformed, at: .unmask)
+        }
+        var revealed: [RevealedNoise] = []
+        for member in survivors.members {
+            for level in levels.prefix(count) {
+                let start = revealed.count * Shamir.secretLength
+                let seed = SecretBytes(copying: bytes[start..<start + Shamir.secretLength])
+                let known = commitments[member]!.noise
+                guard known.count >= level,
+                    Derivation.noiseCommitment(
+                        session: cohort.session, member: member, level: level, seed: seed)
+                        == known[level - 1]
+                else {
+                    throw AggregationFault(
+                        .transcriptMismatch, at: .unmask, culprits: [cohort.id(member)])
+                }
+                revealed.append(RevealedNoise(client: cohort.id(member), level: level, seed: seed))
+            }
+        }
+        return revealed
     }
 }
 

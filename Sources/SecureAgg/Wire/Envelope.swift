@@ -103,6 +103,15 @@ package func decodeWire<Body: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(Wi
     }
 }
 
+extension Digest {
+    /// `count` digests one after another, or nil when the length is another.
+    static func list(_ bytes: Data, count: Int) -> [Digest]? {
+        guard bytes.count == count * length else { return nil }
+        let bytes = [UInt8](bytes)
+        return (0..<count).compactMap { Digest(bytes: bytes[$0 * length..<($0 + 1) * length]) }
+    }
+}
+
 extension Data {
     /// The bytes as a digest-sized array, or nil when the length differs.
     package func exactly(_ count: Int) -> [UInt8]? { self.count == count ? [UInt8](self) : nil }

@@ -11,6 +11,7 @@ package enum Labels: String {
     case session
     case share
     case commitSelfMask = "commit-b"
+    case commitNoise = "commit-noise"
     case shareAssociatedData = "share-aad"
     case maskedChunk = "y-chunk"
     case masked

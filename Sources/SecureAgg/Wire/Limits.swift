@@ -1,3 +1,5 @@
+import Sodium
+
 /// Upper bounds that hold before anything is allocated for a message.
 enum Limits {
     static let taskNameBytes = 64
@@ -9,7 +11,7 @@ enum Limits {
 
     /// The envelope around a body: kind, session, signature and the lengths of all fields.
     static let envelopeBytes = 128
-    static let manifestBytes = 1024
+    static let manifestBytes = 1024 + 4 * RemovableNoise.levelsMax
     /// One client's announcement: number and three keys.
     static let advertiseBytes = 160
     static let cohortEntryBytes = advertiseBytes + 80
@@ -21,9 +23,12 @@ enum Limits {
     static func clientMessage(_ parameters: AggregationParameters, _ topology: Topology?) -> Int {
         let overhead = envelopeBytes + 64
         guard let holders = topology?.holders else { return overhead + advertiseBytes }
-        let share = 128 + holders * SealedShare.length
+        let share =
+            128 + holders * SealedShare.length(shares: parameters.sharesPerHolder)
+            + (parameters.removableNoise?.count ?? 0) * Digest.length
+        let released = holders * (parameters.sharesPerHolder - 1) * Shamir.shareLength
         let header = parameters.chunkCount * 32
         let chunk = parameters.packedBytes(min(parameters.chunkLength, parameters.vectorLength))
-        return overhead + max(advertiseBytes, share, header, chunk)
+        return overhead + max(advertiseBytes, share, released, header, chunk)
     }
 }

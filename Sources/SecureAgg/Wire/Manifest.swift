@@ -59,6 +59,10 @@ public struct RoundManifest: Hashable, Sendable {
         if let rosterDigest { wire.roster = Data(rosterDigest.bytes) }
         wire.deadlines = deadlines
         wire.expiry = expiry
+        if let noise = parameters.removableNoise {
+            wire.noiseLevels = noise.dropouts.map { UInt32($0) }
+            wire.noiseDerivation = Data(noise.derivation.bytes)
+        }
         return encodeWire(wire)
     }
 
@@ -87,6 +91,14 @@ public struct RoundManifest: Hashable, Sendable {
         guard roster != nil || profile == .semiHonest else {
             throw fault(.parameters, "the malicious-server profile needs a roster")
         }
+        var noise: RemovableNoise?
+        if !wire.noiseLevels.isEmpty || !wire.noiseDerivation.isEmpty {
+            guard let derivation = Digest(bytes: wire.noiseDerivation) else { throw fault(.malformed) }
+            do {
+                noise = try RemovableNoise(
+                    dropouts: wire.noiseLevels.map { Int($0) }, derivation: derivation)
+            } catch { throw fault(.parameters, error.description) }
+        }
         let parameters: AggregationParameters
         do {
             parameters = try AggregationParameters(
@@ -96,7 +108,7 @@ public struct RoundManifest: Hashable, Sendable {
                 minSurvivors: Int(wire.minSurvivors), profile: profile, colluderFraction: colluders,
                 dropoutFraction: dropouts, securityBits: Int(wire.securityBits),
                 correctnessBits: Int(wire.correctnessBits), allowTinyCohort: wire.allowTinyCohort,
-                chunkLength: Int(wire.chunkLength))
+                chunkLength: Int(wire.chunkLength), removableNoise: noise)
         } catch {
             throw fault(.parameters, error.description)
         }

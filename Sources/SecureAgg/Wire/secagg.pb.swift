@@ -273,6 +273,18 @@ package nonisolated struct Secagg_V1_RoundManifest: @unchecked Sendable {
     set {_uniqueStorage()._expiry = newValue}
   }
 
+  /// Removable noise: the numbers of lost clients at which its levels stand, and the digest of the rule by
+  /// which noise follows from a seed. Both absent without it.
+  package var noiseLevels: [UInt32] {
+    get {_storage._noiseLevels}
+    set {_uniqueStorage()._noiseLevels = newValue}
+  }
+
+  package var noiseDerivation: Data {
+    get {_storage._noiseDerivation}
+    set {_uniqueStorage()._noiseDerivation = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -339,9 +351,12 @@ package nonisolated struct Secagg_V1_ShareKeys: Sendable {
   package var selfMaskCommitment: Data = Data()
 
   /// BLAKE2b-256 of the attachment: one box of 104 bytes (nonce 24 ‖ shares 64 ‖ tag 16) per share
-  /// holder but the sender, in slot order. Apart from the body, so that a transcript can show the signed
-  /// commitment without the boxes.
+  /// holder but the sender, in slot order; 32 bytes longer for each level of removable noise. Apart from
+  /// the body, so that a transcript can show the signed commitments without the boxes.
   package var boxesDigest: Data = Data()
+
+  /// Commitments to the noise seeds of levels 1 … L, 32 bytes each.
+  package var noiseCommitments: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -455,6 +470,10 @@ package nonisolated struct Secagg_V1_UnmaskShares: Sendable {
   /// write both.
   package var shares: Data = Data()
 
+  /// For each of these slots whose member survived, in slot order: one share of its noise seed for every
+  /// level that the number of survivors opens, ascending.
+  package var noiseShares: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -513,6 +532,10 @@ package nonisolated struct Secagg_V1_Transcript: Sendable {
   package var seeds: Data = Data()
 
   package var resultDigest: Data = Data()
+
+  /// For each survivor in ascending order of index: its noise seeds of the opened levels, ascending, 31
+  /// bytes each.
+  package var noiseSeeds: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -660,7 +683,7 @@ nonisolated extension Secagg_V1_Fraction: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RoundManifest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}task\0\u{1}round\0\u{3}server_nonce\0\u{1}context\0\u{3}vector_length\0\u{3}modulus_bits\0\u{3}chunk_length\0\u{3}cohort_min\0\u{3}cohort_max\0\u{3}min_survivors\0\u{1}profile\0\u{1}colluders\0\u{1}dropouts\0\u{3}security_bits\0\u{3}correctness_bits\0\u{3}allow_tiny_cohort\0\u{1}roster\0\u{1}deadlines\0\u{1}expiry\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}task\0\u{1}round\0\u{3}server_nonce\0\u{1}context\0\u{3}vector_length\0\u{3}modulus_bits\0\u{3}chunk_length\0\u{3}cohort_min\0\u{3}cohort_max\0\u{3}min_survivors\0\u{1}profile\0\u{1}colluders\0\u{1}dropouts\0\u{3}security_bits\0\u{3}correctness_bits\0\u{3}allow_tiny_cohort\0\u{1}roster\0\u{1}deadlines\0\u{1}expiry\0\u{3}noise_levels\0\u{3}noise_derivation\0")
 
   fileprivate class _StorageClass {
     var _version: UInt32 = 0
@@ -683,6 +706,8 @@ nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProto
     var _roster: Data = Data()
     var _deadlines: [UInt64] = []
     var _expiry: UInt64 = 0
+    var _noiseLevels: [UInt32] = []
+    var _noiseDerivation: Data = Data()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -713,6 +738,8 @@ nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProto
       _roster = source._roster
       _deadlines = source._deadlines
       _expiry = source._expiry
+      _noiseLevels = source._noiseLevels
+      _noiseDerivation = source._noiseDerivation
     }
   }
 
@@ -751,6 +778,8 @@ nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProto
         case 18: try { try decoder.decodeSingularBytesField(value: &_storage._roster) }()
         case 19: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._deadlines) }()
         case 20: try { try decoder.decodeSingularUInt64Field(value: &_storage._expiry) }()
+        case 21: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._noiseLevels) }()
+        case 22: try { try decoder.decodeSingularBytesField(value: &_storage._noiseDerivation) }()
         default: break
         }
       }
@@ -823,6 +852,12 @@ nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProto
       if _storage._expiry != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._expiry, fieldNumber: 20)
       }
+      if !_storage._noiseLevels.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._noiseLevels, fieldNumber: 21)
+      }
+      if !_storage._noiseDerivation.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._noiseDerivation, fieldNumber: 22)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -852,6 +887,8 @@ nonisolated extension Secagg_V1_RoundManifest: SwiftProtobuf.Message, SwiftProto
         if _storage._roster != rhs_storage._roster {return false}
         if _storage._deadlines != rhs_storage._deadlines {return false}
         if _storage._expiry != rhs_storage._expiry {return false}
+        if _storage._noiseLevels != rhs_storage._noiseLevels {return false}
+        if _storage._noiseDerivation != rhs_storage._noiseDerivation {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -973,7 +1010,7 @@ nonisolated extension Secagg_V1_CohortEntry: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Secagg_V1_ShareKeys: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ShareKeys"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}self_mask_commitment\0\u{3}boxes_digest\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}self_mask_commitment\0\u{3}boxes_digest\0\u{3}noise_commitments\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -983,6 +1020,7 @@ nonisolated extension Secagg_V1_ShareKeys: SwiftProtobuf.Message, SwiftProtobuf.
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.selfMaskCommitment) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.boxesDigest) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.noiseCommitments) }()
       default: break
       }
     }
@@ -995,12 +1033,16 @@ nonisolated extension Secagg_V1_ShareKeys: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.boxesDigest.isEmpty {
       try visitor.visitSingularBytesField(value: self.boxesDigest, fieldNumber: 2)
     }
+    if !self.noiseCommitments.isEmpty {
+      try visitor.visitSingularBytesField(value: self.noiseCommitments, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Secagg_V1_ShareKeys, rhs: Secagg_V1_ShareKeys) -> Bool {
     if lhs.selfMaskCommitment != rhs.selfMaskCommitment {return false}
     if lhs.boxesDigest != rhs.boxesDigest {return false}
+    if lhs.noiseCommitments != rhs.noiseCommitments {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1213,7 +1255,7 @@ nonisolated extension Secagg_V1_SurvivorSignatures: SwiftProtobuf.Message, Swift
 
 nonisolated extension Secagg_V1_UnmaskShares: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".UnmaskShares"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shares\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shares\0\u{3}noise_shares\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1222,6 +1264,7 @@ nonisolated extension Secagg_V1_UnmaskShares: SwiftProtobuf.Message, SwiftProtob
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.shares) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.noiseShares) }()
       default: break
       }
     }
@@ -1231,11 +1274,15 @@ nonisolated extension Secagg_V1_UnmaskShares: SwiftProtobuf.Message, SwiftProtob
     if !self.shares.isEmpty {
       try visitor.visitSingularBytesField(value: self.shares, fieldNumber: 1)
     }
+    if !self.noiseShares.isEmpty {
+      try visitor.visitSingularBytesField(value: self.noiseShares, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Secagg_V1_UnmaskShares, rhs: Secagg_V1_UnmaskShares) -> Bool {
     if lhs.shares != rhs.shares {return false}
+    if lhs.noiseShares != rhs.noiseShares {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1283,7 +1330,7 @@ nonisolated extension Secagg_V1_RoundResult: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Secagg_V1_Transcript: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Transcript"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}manifest\0\u{3}manifest_signature\0\u{1}cohort\0\u{1}shared\0\u{1}survivors\0\u{1}signatures\0\u{1}vectors\0\u{1}seeds\0\u{3}result_digest\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}manifest\0\u{3}manifest_signature\0\u{1}cohort\0\u{1}shared\0\u{1}survivors\0\u{1}signatures\0\u{1}vectors\0\u{1}seeds\0\u{3}result_digest\0\u{3}noise_seeds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1300,6 +1347,7 @@ nonisolated extension Secagg_V1_Transcript: SwiftProtobuf.Message, SwiftProtobuf
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.vectors) }()
       case 8: try { try decoder.decodeSingularBytesField(value: &self.seeds) }()
       case 9: try { try decoder.decodeSingularBytesField(value: &self.resultDigest) }()
+      case 10: try { try decoder.decodeSingularBytesField(value: &self.noiseSeeds) }()
       default: break
       }
     }
@@ -1337,6 +1385,9 @@ nonisolated extension Secagg_V1_Transcript: SwiftProtobuf.Message, SwiftProtobuf
     if !self.resultDigest.isEmpty {
       try visitor.visitSingularBytesField(value: self.resultDigest, fieldNumber: 9)
     }
+    if !self.noiseSeeds.isEmpty {
+      try visitor.visitSingularBytesField(value: self.noiseSeeds, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1350,6 +1401,7 @@ nonisolated extension Secagg_V1_Transcript: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.vectors != rhs.vectors {return false}
     if lhs.seeds != rhs.seeds {return false}
     if lhs.resultDigest != rhs.resultDigest {return false}
+    if lhs.noiseSeeds != rhs.noiseSeeds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -68,7 +68,9 @@ extension ReportDocument {
             ),
             Assumption(
                 key: "noiseExact",
-                text: "Noise is exactly discrete Gaussian: no floating point from bits to noise.",
+                text:
+                    "Noise is exactly \(account.noise?.isSkellam == true ? "Skellam" : "discrete Gaussian"): "
+                    + "no floating point from bits to noise.",
                 status: .enforced,
                 evidence: "rational arithmetic; exhaustive and statistical tests of the samplers"),
             Assumption(

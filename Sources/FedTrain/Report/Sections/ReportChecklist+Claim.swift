@@ -15,8 +15,12 @@ extension ReportDocument {
             Fact(key: "roundingBeta", label: "Conditional rounding, β", value: .code("\(plan.roundingBeta)")),
         ]
         if let noise = account.noise {
-            let certificate = UnitShiftCertificate.discreteGaussianSum(
-                sigmaLocalSquared: noise.sigmaLocalSquared, shares: noise.honestShares)
+            let certificate =
+                noise.isSkellam
+                ? UnitShiftCertificate.skellam(
+                    variance: noise.sigmaLocalSquared * Rational(noise.honestShares))
+                : UnitShiftCertificate.discreteGaussianSum(
+                    sigmaLocalSquared: noise.sigmaLocalSquared, shares: noise.honestShares)
             facts += [
                 Fact(
                     key: "sensitivitySquared", label: "Integer sensitivity, Δ₂²",
@@ -29,7 +33,7 @@ extension ReportDocument {
                     value: .count(noise.honestShares)),
                 Fact(
                     key: "noiseMultiplier", label: "Noise over sensitivity, √(h·σ²)/Δ₂",
-                    value: .number(noise.multiplier(shares: noise.honestShares), .down)),
+                    value: .number(noise.requiredMultiplier, .down)),
                 Fact(
                     key: "unitShift", label: "μ₁ of the unit-shift certificate (this project's own)",
                     value: .number(certificate.muOne, .up)),
@@ -38,7 +42,14 @@ extension ReportDocument {
             facts.append(
                 Fact(
                     key: "sensitivitySquared", label: "Integer sensitivity",
-                    value: .notApplicable("the event is not a sum of discrete Gaussians")))
+                    value: .notApplicable("the event is not a sum of clients' noise shares")))
+        }
+        if let levels = account.noise?.levels {
+            facts.append(
+                Fact(
+                    key: "noiseLevels",
+                    label: "Add-then-remove noise: numbers of lost clients at which its levels stand",
+                    value: .text(levels.dropouts.map(String.init).joined(separator: ", "))))
         }
         facts += [
             Fact(key: "dimension", label: "Coordinates", value: .count(plan.dimension)),

@@ -135,7 +135,7 @@ extension ReportDocument {
         var facts: [Fact] = []
         if let noise = account.noise, plan.scale.sign > 0 {
             let survivors = account.history.rounds.compactMap(\.survivors).max() ?? plan.clients
-            let inSum = noise.steps(shares: survivors) / plan.scale.asDouble
+            let inSum = noise.steps(survivors: survivors) / plan.scale.asDouble
             facts.append(
                 Fact(
                     key: "noiseInSum",

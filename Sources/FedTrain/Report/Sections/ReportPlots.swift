@@ -115,9 +115,13 @@ enum ReportPlots {
         guard let noise = account.noise else { return nil }
         let released = account.history.rounds.filter { $0.survivors != nil }
         guard !released.isEmpty else { return nil }
-        let required = noise.multiplier(shares: noise.honestShares)
+        let required = noise.requiredMultiplier
         let delivered = released.map { round in
-            (round, noise.multiplier(shares: (round.survivors ?? 0) - account.plan.colluders))
+            (
+                round,
+                noise.deliveredMultiplier(
+                    survivors: round.survivors ?? 0, colluders: account.plan.colluders)
+            )
         }
         let plot = LinePlot(
             title: "Noise delivered and required",
@@ -139,7 +143,9 @@ enum ReportPlots {
             title: "Noise delivered and required",
             caption: "Standard deviation of the noise in each opened sum over the sensitivity of one "
                 + "\(ReportSentences.noun(account.unit)), leaving out one share for each possible colluder "
-                + "(\(account.plan.colluders)). ε is computed from the required value; more is not claimed.",
+                + "(\(account.plan.colluders)). ε is computed from the required value; more is not claimed."
+                + (noise.levels == nil
+                    ? "" : " What the survivors' number made superfluous was removed from the sum."),
             svg: plot.svg,
             table: .init(
                 key: "noiseByRound", caption: "Noise by round",
