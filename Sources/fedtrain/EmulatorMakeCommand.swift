@@ -104,7 +104,7 @@ struct EmulatorMakeCommand: ResultCommand {
         }
         let full = try BaseModel.load(directory: try base ?? BuiltInModel.directory())
         let recipe = recipe(layers: full.model.configuration.layerCount)
-        try recipe.check(layers: full.model.configuration.layerCount)
+        try recipe.check(full.model.configuration)
         let text = try PublicText(file: data, base: full)
         let maker = try EmulatorMaker(
             full: full, recipe: recipe, text: text.training, heldOut: text.heldOut)

@@ -119,7 +119,7 @@ public enum FederationTemplates {
 
             model:
               base: \(quoted(emulator))      # made by `fedtrain emulator make`; only its adapter blocks are trained
-              adapter: {kind: lora, rank: 8, alpha: 16, targets: [gate_proj, up_proj, down_proj]}
+              adapter: {kind: lora, rank: 2, alpha: 4, targets: [gate_proj, up_proj, down_proj]}
 
             data:
             \(data)

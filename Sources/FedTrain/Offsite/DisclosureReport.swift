@@ -44,7 +44,7 @@ public struct DisclosureReport: Sendable {
         return
             "Copying is made less convenient: the best attack tried (\(worst.rung)) stays \(missing) short "
             + "of the full model's per-token probability after \(Figures.count(worst.point.tokens)) tokens "
-            + "and \(Figures.count(worst.point.queries)) queries. This gives no cryptographic and no "
+            + "and \(Figures.count(worst.point.queries)) queries. The emulator gives no cryptographic and no "
             + "differential-privacy guarantee for the owner."
     }
 

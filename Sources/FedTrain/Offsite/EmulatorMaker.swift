@@ -20,7 +20,7 @@ public struct EmulatorMaker {
     public init(
         full: BaseModel, recipe: EmulatorRecipe, text: [TokenizedExample], heldOut: [TokenizedExample]
     ) throws(OffsiteError) {
-        try recipe.check(layers: full.model.configuration.layerCount)
+        try recipe.check(full.model.configuration)
         let needsText: Bool
         switch recipe.middle {
         case .uniform: needsText = recipe.distillation != nil

@@ -59,8 +59,13 @@ public struct EmulatorRecipe: Sendable, Equatable {
         return parts.joined(separator: "; ")
     }
 
-    /// Refuses a recipe that does not fit a model of `layers` blocks.
-    public func check(layers: Int) throws(OffsiteError) {
+    /// Refuses a recipe that does not fit a model.
+    public func check(_ model: ModelConfiguration) throws(OffsiteError) {
+        guard [.llama, .mistral, .qwen2].contains(model.family) else {
+            throw .recipe(
+                "emulators are made of Llama, Mistral and Qwen2 models; this one is \(model.family.rawValue)")
+        }
+        let layers = model.layerCount
         guard first >= 0, last >= 1 else { throw .recipe("--last must be at least 1, --first at least 0") }
         let middleCount = layers - first - last
         guard middleCount >= 1 else {

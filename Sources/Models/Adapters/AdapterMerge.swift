@@ -12,7 +12,9 @@ extension LanguageModel {
         weights.withUnsafeMutableBufferPointer { weights in
             adapter.values.withUnsafeBufferPointer { values in
                 for entry in expected.entries {
-                    let place = layout.place(ofBlock: entry.layer, module: entry.module)
+                    let names = configuration.names
+                    let name = "\(names.block(entry.layer))\(names.path(entry.module)).weight"
+                    let place = layout.named(name).offset
                     loraMerge(
                         inputs: entry.inputs, outputs: entry.outputs, rank: entry.rank,
                         scale: Float(adapter.configuration.scale),
@@ -22,16 +24,5 @@ extension LanguageModel {
             }
         }
         return LanguageModel(like: self, weights: weights)
-    }
-}
-
-extension WeightLayout {
-    /// Where the matrix of a block's linear starts.
-    fileprivate func place(ofBlock block: Int, module: LinearModule) -> Int {
-        let suffix = ".\(block).\(module.path).weight"
-        guard let tensor = tensors.first(where: { $0.name.hasSuffix(suffix) }) else {
-            preconditionFailure("every adapted linear is a tensor of its block")
-        }
-        return tensor.offset
     }
 }
