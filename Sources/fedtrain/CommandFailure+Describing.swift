@@ -38,10 +38,23 @@ extension CommandFailure {
                 .peer, "\(error)", at: "stage \(error.stage.name)", privacy: "no sum was opened")
         case let error as FederationError:
             self.init(federation: error)
+        case let error as OffsiteError:
+            self.init(offsite: error)
         default:
             self.init(
                 .internalError, "unexpected: \(error)",
                 hint: "please report this with the command you ran")
+        }
+    }
+
+    private init(offsite error: OffsiteError) {
+        switch error {
+        case .recipe: self.init(.usage, "\(error)", hint: "fedtrain emulator make --help")
+        case .noPublicText: self.init(.badInput, "\(error)", privacy: "nothing was written")
+        case .malformed, .mismatch:
+            self.init(
+                .badInput, "\(error)", privacy: "nothing was plugged in or written",
+                hint: "give the model, emulator and owner's record that belong together")
         }
     }
 

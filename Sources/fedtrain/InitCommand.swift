@@ -10,13 +10,15 @@ struct InitCommand: ResultCommand {
         abstract: "Make a workspace: a commented federation.yaml and its directories.",
         discussion: """
             Templates: `demo` (the built-in model and data), `cross-silo` (a few sites, each with a \
-            JSONL file, privacy per record), `cross-device` (many clients, privacy per client).
+            JSONL file, privacy per record), `cross-device` (many clients, privacy per client), `offsite` \
+            (sites tune an emulator; the full model stays with its owner).
             """)
 
     enum TemplateName: String, ExpressibleByArgument, CaseIterable {
         case demo
         case crossSilo = "cross-silo"
         case crossDevice = "cross-device"
+        case offsite
     }
 
     @OptionGroup var global: GlobalOptions
@@ -24,7 +26,7 @@ struct InitCommand: ResultCommand {
     @Argument(help: "The directory to make; it must not exist, or be empty.")
     var directory: String
 
-    @Option(help: "demo, cross-silo or cross-device.")
+    @Option(help: "demo, cross-silo, cross-device or offsite.")
     var template: TemplateName = .demo
 
     @Option(help: "Hugging Face directory of the base model (not for `demo`).")
@@ -79,6 +81,11 @@ struct InitCommand: ResultCommand {
             return template == .crossSilo
                 ? FederationTemplates.crossSilo(base: base, clients: clients, heldOut: heldOut)
                 : FederationTemplates.crossDevice(base: base, clients: clients, heldOut: heldOut)
+        case .offsite:
+            return FederationTemplates.offsite(
+                emulator: try absolute(base, option: "--base"),
+                clients: try clients.map { try absolute($0, option: "--clients") },
+                heldOut: try heldOut.map { try absolute($0, option: "--held-out") })
         }
     }
 

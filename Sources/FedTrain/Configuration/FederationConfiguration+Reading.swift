@@ -65,6 +65,7 @@ extension FederationConfiguration.Model {
     init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
         let base = try section.optionalString("base") ?? "built-in"
         baseDirectory = base == "built-in" ? nil : base
+        startDirectory = try section.optionalString("start")
         var lora = try section.section("adapter")
         let kind = try lora.optionalString("kind") ?? "lora"
         guard kind == "lora" else { throw lora.error("kind", "is `\(kind)`; this version trains `lora`") }

@@ -21,6 +21,10 @@ public struct FederationConfiguration: Sendable, Equatable {
         /// A Hugging Face directory, or nil for the built-in base model.
         public var baseDirectory: String?
         public var adapter: LoRAConfiguration
+        /// A public adapter in `peft` layout that the first round starts from; nil for a fresh one.
+        public var startDirectory: String?
+        /// The adapter in `startDirectory`, once it is loaded.
+        public var start: LoRAAdapter?
     }
 
     public struct DataSource: Sendable, Equatable {

@@ -57,10 +57,11 @@ public final class LocalFederation {
         eventLog = try EventLog(path: run.events)
     }
 
-    /// The shared random start: A uniform, B zero, the same for everyone.
+    /// The shared start, the same for everyone: the configured adapter, or A uniform and B zero.
     public static func initialAdapter(
         _ configuration: FederationConfiguration, base: BaseModel, randomness: RunRandomness
     ) -> LoRAAdapter {
+        if let start = configuration.model.start { return start }
         var generator = randomness.generator("adapter")
         return LoRAAdapter(
             configuration: configuration.model.adapter, base: base.model.configuration,

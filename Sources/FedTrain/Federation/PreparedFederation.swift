@@ -37,6 +37,23 @@ public struct PreparedFederation: Sendable {
         }
         base = try BaseModel.load(
             directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
+        // On an emulator only the adapter blocks are trained: the middle stands for blocks that a site
+        // never has.
+        if let notice = try EmulatorNotice.read(
+            directory: base.directory, layers: base.model.configuration.layerCount)
+        {
+            configuration.model.adapter = configuration.model.adapter.on(layers: notice.adapterBlocks)
+        }
+        if let directory = configuration.model.startDirectory {
+            let start = try PeftAdapter.read(directory, base: base.model.configuration)
+            guard start.configuration == configuration.model.adapter else {
+                throw CheckpointError(
+                    .mismatch, file: directory,
+                    "this adapter's rank, alpha, targets or blocks are not those of model.adapter",
+                    hint: "Give model.adapter the values in \(directory)/adapter_config.json")
+            }
+            configuration.model.start = start
+        }
         data = try FederationData(configuration, base: base, seed: Self.dataSeed(randomness))
         let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
         plan = try RoundPlan(

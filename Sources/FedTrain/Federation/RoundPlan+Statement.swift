@@ -69,6 +69,7 @@ extension LoRAAdapter {
     /// Kind, rank and place of the adapter, for people.
     var name: String {
         let modules = configuration.targetModules.map(\.rawValue).joined(separator: ", ")
-        return "LoRA of rank \(configuration.rank) on \(modules)"
+        let blocks = configuration.layers.map { " of blocks \($0.map(String.init).joined(separator: ", "))" }
+        return "LoRA of rank \(configuration.rank) on \(modules)\(blocks ?? "")"
     }
 }

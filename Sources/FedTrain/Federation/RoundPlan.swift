@@ -239,6 +239,7 @@ public struct RoundPlan: Sendable {
             "\(configuration.privacy.colluders)", "\(configuration.privacy.samplingRate)",
             "\(configuration.privacy.delta)", "\(adapter.rank)", "\(adapter.alpha)",
             "\(adapter.useRSLoRA)", adapter.targetModules.map(\.rawValue).joined(separator: ","),
+            adapter.layers.map { $0.map(String.init).joined(separator: ",") } ?? "every block",
             "\(configuration.training.localSteps)", "\(configuration.training.batchSize)",
             "\(configuration.training.learningRate)", server.optimizer.rawValue,
             "\(server.learningRate)", "\(server.momentum)", "\(server.decayRounds)",

@@ -65,6 +65,11 @@ public struct Checkpoint: Sendable {
         return (files[index], entry)
     }
 
+    /// The `config.json` of a directory, whole.
+    public static func configurationText(directory: String) throws(CheckpointError) -> JSON {
+        try readJSONObject(directory + "/config.json")
+    }
+
     /// Names of all tensors, in file order.
     public var tensorNames: [String] {
         files.flatMap { $0.tensors.map(\.name) }

@@ -12,6 +12,19 @@ public struct DistillationState: Sendable {
     public var best: [Float]
     public var bestLoss: Double
     public var checksSinceBest: Int
+
+    public init(
+        values: [Float], first: [Float], second: [Float], step: Int, best: [Float], bestLoss: Double,
+        checksSinceBest: Int
+    ) {
+        self.values = values
+        self.first = first
+        self.second = second
+        self.step = step
+        self.best = best
+        self.bestLoss = bestLoss
+        self.checksSinceBest = checksSinceBest
+    }
 }
 
 /// One step, as told to a progress callback.

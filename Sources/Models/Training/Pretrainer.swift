@@ -60,20 +60,27 @@ public struct PretrainingProgress: Sendable, Equatable {
 /// Trains all weights of a small model: AdamW, linear warm-up and cosine decay, clipped gradients.
 public struct Pretrainer: Sendable {
     public let training: Pretraining
+    /// The blocks whose weights move; nil for all weights of the model.
+    public let trainedBlocks: Set<Int>?
     private let pool: ThreadPool
     private let workspaces = Workspaces()
 
     /// - Parameter threads: how many threads share the work; nil for all of the machine's cores.
-    public init(training: Pretraining, threads: Int? = nil) {
+    public init(training: Pretraining, trainedBlocks: Set<Int>? = nil, threads: Int? = nil) {
         self.training = training
+        self.trainedBlocks = trainedBlocks
         self.pool = threads.map { ThreadPool(threads: $0) } ?? .shared
     }
 
     /// The trained model. Same model, examples and seed give the same bits, whatever the threads.
-    /// - Parameter progress: called after each step; return false to stop there.
-    /// - Throws: `EngineError` for examples that do not fit the model, or a loss that is not finite.
+    /// - Parameters:
+    ///   - snapshot: called after each step with the model so far.
+    ///   - progress: called after each step; return false to stop there.
+    /// - Throws: `EngineError` for examples that do not fit the model, or a loss that is not finite; and
+    ///   what `snapshot` throws.
     public func train(
         _ model: LanguageModel, on examples: [TokenizedExample], seed: UInt64,
+        snapshot: (PretrainingProgress, LanguageModel) throws -> Void = { _, _ in },
         progress: (PretrainingProgress) -> Bool
     ) throws -> LanguageModel {
         try model.validate(examples)
@@ -85,7 +92,9 @@ public struct Pretrainer: Sendable {
             optimizer: .adamW(
                 beta1: training.beta1, beta2: training.beta2, epsilon: 1e-8,
                 weightDecay: training.weightDecay))
-        let decayed = model.layout.tensors.map { (range: $0.range, decays: $0.isMatrix) }
+        let decayed = model.layout.tensors.map {
+            (range: $0.range, decays: $0.isMatrix && trainedBlocks == nil)
+        }
         var totalTokens = 0
 
         for step in 0..<training.steps {
@@ -97,7 +106,8 @@ public struct Pretrainer: Sendable {
                 rows += batch.last!.tokens.count - 1
             }
             totalTokens += rows
-            let (loss, gradient) = try gradient(of: batch, model)
+            var (loss, gradient) = try gradient(of: batch, model)
+            freeze(&gradient, model)
             let norm = l2Norm(gradient)
             guard loss.isFinite, norm.isFinite else { throw EngineError.diverged(step: step) }
             let rate = training.rate(at: step)
@@ -106,13 +116,21 @@ public struct Pretrainer: Sendable {
                 gradientScale: clipFactor(norm: norm, normMax: training.gradientNormMax),
                 decayed: decayed, pool: pool)
             model = LanguageModel(like: model, weights: parameters.values)
-            let goesOn = progress(
-                PretrainingProgress(
-                    step: step + 1, steps: training.steps, loss: loss, gradientNorm: norm,
-                    learningRate: rate, tokens: rows, totalTokens: totalTokens))
-            if !goesOn { break }
+            let done = PretrainingProgress(
+                step: step + 1, steps: training.steps, loss: loss, gradientNorm: norm,
+                learningRate: rate, tokens: rows, totalTokens: totalTokens)
+            try snapshot(done, model)
+            if !progress(done) { break }
         }
         return model
+    }
+
+    /// A weight whose gradient stays 0 stays where it is.
+    private func freeze(_ gradient: inout [Float], _ model: LanguageModel) {
+        guard let trainedBlocks else { return }
+        for tensor in model.layout.tensors where !(tensor.block.map(trainedBlocks.contains) ?? false) {
+            for place in tensor.range { gradient[place] = 0 }
+        }
     }
 
     /// Mean token loss of a batch and its gradient with respect to all weights.
