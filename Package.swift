@@ -63,6 +63,12 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
 
+        // Every decoder as a function of bytes: for the fuzzer and, with seeded damage, for the tests.
+        .target(
+            name: "FuzzTargets", dependencies: ["SecureAgg", "DP", "Models", "Sodium", "GMP"],
+            path: "Fuzz/Targets"),
+
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"]),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"]),
         .testTarget(name: "GMPTests", dependencies: ["GMP"]),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVector"]),
@@ -84,4 +90,15 @@ if Context.environment["CI"] != nil {
     for target in package.targets where target.type != .system {
         target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
     }
+}
+
+// scripts/fuzz builds everything that decodes with coverage counters, and a driver around libFuzzer.
+if Context.environment["FEDTRAIN_FUZZ"] != nil {
+    for target in package.targets where ["FuzzTargets", "SecureAgg", "DP", "Models"].contains(target.name) {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer"])]
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "FuzzDriver", dependencies: ["FuzzTargets"], path: "Fuzz/Driver",
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
 }
