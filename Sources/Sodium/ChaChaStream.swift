@@ -22,11 +22,23 @@ public struct ChaChaStream: Sendable {
         let firstBlock = offset / UInt64(Self.blockLength)
         let blocks = (UInt64(output.count) + UInt64(Self.blockLength) - 1) / UInt64(Self.blockLength)
         precondition(firstBlock + blocks <= 1 << 32, "the key's stream is exhausted")
-        guard let base = output.baseAddress, output.count > 0 else { return }
-        // XOR onto zeros: libsodium's plain keystream call cannot start at a given block.
-        output.initializeMemory(as: UInt8.self, repeating: 0)
-        xor(base, count: output.count, firstBlock: UInt32(firstBlock))
+        guard let base = output.baseAddress else { return }
+        // XOR of zeros: libsodium's plain keystream call cannot start at a given block. Reading zeros that
+        // stay in the cache is cheaper than clearing the output first.
+        for start in stride(from: 0, to: output.count, by: Self.zeroCount) {
+            xor(
+                base + start, count: min(Self.zeroCount, output.count - start),
+                firstBlock: UInt32(firstBlock) + UInt32(start / Self.blockLength))
+        }
     }
+
+    private static let zeroCount = 8 << 10
+    // Written when it is made and never again.
+    nonisolated(unsafe) private static let zeros: UnsafePointer<UInt8> = {
+        let zeros = UnsafeMutablePointer<UInt8>.allocate(capacity: zeroCount)
+        zeros.initialize(repeating: 0, count: zeroCount)
+        return UnsafePointer(zeros)
+    }()
 
     private func xor(_ base: UnsafeMutableRawPointer, count: Int, firstBlock: UInt32) {
         let bytes = base.assumingMemoryBound(to: UInt8.self)
@@ -36,7 +48,7 @@ public struct ChaChaStream: Sendable {
             ) { nonce in
                 nonce.initialize(repeating: 0)
                 let status = crypto_stream_chacha20_ietf_xor_ic(
-                    bytes, bytes, UInt64(count), nonce.baseAddress!, firstBlock,
+                    bytes, Self.zeros, UInt64(count), nonce.baseAddress!, firstBlock,
                     keyBytes.baseAddress!.assumingMemoryBound(to: UInt8.self))
                 precondition(status == 0)
             }

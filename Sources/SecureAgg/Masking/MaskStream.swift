@@ -26,8 +26,8 @@ package struct MaskTerm: Sendable {
 
 /// Adds many masks to a vector: where nearly all of a round's time goes.
 package enum MaskSum {
-    /// Key stream per step: with the coordinates it is added to, it stays in the first two cache levels.
-    package static let tileBytes = 16 << 10
+    /// Key stream per step: with the coordinates it is added to, it stays in the first cache level.
+    package static let tileBytes = 8 << 10
 
     /// vector += Σ sign · PRG(key), using up to `threads` threads; the result does not depend on them.
     ///
