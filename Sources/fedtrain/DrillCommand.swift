@@ -19,7 +19,7 @@ struct DrillCommand: ResultCommand {
             message and never answers.
 
             Faults: late-masked-input, flip, lie-share, replay (one client, the victim), swap-key, \
-            equivocate-survivors (a lying server), kill-server@STAGE (a crash; the server goes on from what it \
+            equivocate-survivors, claim-survivors (a lying server), kill-server@STAGE (a crash; the server goes on from what it \
             stored).
             """)
 
@@ -51,7 +51,7 @@ struct DrillCommand: ResultCommand {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Something that goes wrong on purpose (repeatable): late-masked-input, equivocate-survivors, swap-key, replay, flip, lie-share, kill-server@STAGE.",
+            "Something that goes wrong on purpose (repeatable): late-masked-input, equivocate-survivors, swap-key, claim-survivors, replay, flip, lie-share, kill-server@STAGE.",
             valueName: "name"))
     var faults: [String] = []
 
@@ -60,6 +60,9 @@ struct DrillCommand: ResultCommand {
             "Write the published transcript of a released round to this file, and beside it the signed result, the sum, the masked vectors, the roster and the public keys; check with: fedtrain audit --transcript FILE."
     )
     var transcript: String?
+
+    @Option(help: "Levels of removable noise whose seeds are shared, and opened as the losses allow.")
+    var noiseLevels: Int = 0
 
     @Option(help: "Coordinates per chunk of a masked vector, a multiple of 64.")
     var chunkLength: Int = AggregationParameters.defaultChunkLength
@@ -127,11 +130,17 @@ struct DrillCommand: ResultCommand {
     func validate() throws {
         guard clients >= 3 else { throw ValidationError("--clients must be at least 3") }
         guard dimension >= 1 else { throw ValidationError("--dimension must be at least 1") }
+        guard (0...RemovableNoise.levelsMax).contains(noiseLevels) else {
+            throw ValidationError("--noise-levels must be 0 to \(RemovableNoise.levelsMax)")
+        }
         guard (8...32).contains(bits) else { throw ValidationError("--bits must be 8 to 32") }
         let drops = try schedule()
         let faults = try namedFaults()
         if let contradiction = DrillFault.contradiction(in: faults) {
             throw ValidationError("--faults: \(contradiction)")
+        }
+        if faults.contains(.claimSurvivors), drops.values.allSatisfy(\.isZero) {
+            throw ValidationError("--faults claim-survivors needs clients that are lost: give --drop")
         }
         if !faults.isEmpty, drops.values.reduce(Rational(0), +) == 1 {
             throw ValidationError("--faults need a client that is not lost, and --drop loses all of them")
@@ -148,6 +157,7 @@ struct DrillCommand: ResultCommand {
             minSurvivors: minSurvivors, threads: ProcessInfo.processInfo.activeProcessorCount,
             faults: try namedFaults())
         drill.chunkLength = chunkLength
+        drill.noiseLevels = noiseLevels
         do { _ = try drill.parameters() } catch {
             throw CommandFailure(
                 .usage, "\(error)", privacy: "nothing was run", hint: "fedtrain drill --help")

@@ -126,6 +126,7 @@ import Testing
                 drops: [.submitMaskedInput: Rational(1, 20), .unmask: Rational(1, 50)], seed: 5,
                 profile: profile)
             drill.chunkLength = 64
+            drill.noiseLevels = clients == 6 ? 3 : 0
             let path = directory.appendingPathComponent("drill\(clients)").path
             let spool = try VectorSpool(path: path + ".spool")
             let report = try drill.run(clock: { 0 }) { spool.append($0, $1, $2) }
@@ -133,6 +134,7 @@ import Testing
             var random = SystemRandom()
             let audit = try TranscriptAudit(PublishedRound(transcript: path), random: &random)
             #expect(audit.findings.isEmpty && audit.recomputed == [0, 1, 2])
+            #expect(audit.transcript?.revealedNoise.isEmpty == (clients != 6))
         }
     }
 }

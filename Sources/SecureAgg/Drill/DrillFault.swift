@@ -51,7 +51,7 @@ extension DrillFault {
     private var endsRoundAt: Stage? {
         switch self {
         case .swapKey: .shareKeys
-        case .equivocateSurvivors: .confirmSurvivors
+        case .equivocateSurvivors, .claimSurvivors: .confirmSurvivors
         default: nil
         }
     }
@@ -62,7 +62,7 @@ extension DrillFault {
         case .replay: .advertiseKeys
         case .swapKey: .shareKeys
         case .lateMaskedInput, .flip: .submitMaskedInput
-        case .equivocateSurvivors: .confirmSurvivors
+        case .equivocateSurvivors, .claimSurvivors: .confirmSurvivors
         case .lieShare: .unmask
         case .killServer(let stage): stage
         }

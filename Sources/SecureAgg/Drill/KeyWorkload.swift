@@ -20,7 +20,9 @@ public final class KeyWorkload {
     /// - Parameter parameters: a malicious-server round with a cohort of exactly one size; the vector
     ///   should be short, so that masks weigh nothing.
     public init(_ parameters: AggregationParameters, seed: UInt64) throws {
-        precondition(parameters.cohort.count == 1 && parameters.profile == .maliciousServer)
+        precondition(
+            parameters.cohort.count == 1 && parameters.profile == .maliciousServer
+                && parameters.removableNoise == nil)
         self.parameters = parameters
         self.seed = seed
         let count = parameters.cohort.lowerBound
@@ -150,7 +152,7 @@ public final class KeyWorkload {
         var boxes: [UInt8] = []
         for holder in graph.holders(of: index) where holder != index {
             guard holder == own else {
-                boxes += random.bytes(SealedShare.length)
+                boxes += random.bytes(SealedShare.length(shares: parameters.sharesPerHolder))
                 continue
             }
             let agreed = KeyAgreement.sharedSecret(
@@ -158,12 +160,11 @@ public final class KeyWorkload {
             let channel = Derivation.channel(
                 session: cohort.session, from: index, to: own, agreed: agreed, fromKey: key,
                 toKey: cohort.members[own].encryptionKey)
-            let zeros = [UInt8](repeating: 0, count: Shamir.shareLength)
-            zeros.withUnsafeBytes { share in
-                boxes += SealedShare.seal(
-                    selfMask: share, maskSeed: share, key: channel, session: cohort.session, from: index,
-                    to: own, random: &random)
-            }
+            let zeros = [UInt8](
+                repeating: 0, count: SealedShare.plaintextLength(shares: parameters.sharesPerHolder))
+            boxes += SealedShare.seal(
+                SecretBytes(copying: zeros), key: channel, session: cohort.session, from: index, to: own,
+                random: &random)
         }
         var wire = Secagg_V1_ShareKeys()
         wire.selfMaskCommitment = Data(random.bytes(Digest.length))

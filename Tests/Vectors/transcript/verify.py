@@ -192,6 +192,18 @@ def fields(data):
     return result
 
 
+def varints(data):
+    values, value, shift = [], 0, 0
+    for byte in data:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            values.append(value)
+            value, shift = 0, 0
+    require(shift == 0, "a packed list is cut off")
+    return values
+
+
 def one(message, number, default=b""):
     return message.get(number, [default])[-1]
 
@@ -307,7 +319,7 @@ def verify(path, server=None, authority=None):
     m = dict(
         length=integer(6), bits=integer(7), chunk=integer(8), least=integer(9), most=integer(10),
         floor=integer(11), malicious=integer(12) == 1, colluders=fraction(13), dropouts=fraction(14),
-        security=integer(15), correctness=integer(16))
+        security=integer(15), correctness=integer(16), levels=varints(one(read_manifest, 21)))
     manifest = th(b"manifest", body)
 
     # 2. The roster.
@@ -356,7 +368,7 @@ def verify(path, server=None, authority=None):
     print(f"manifest, roster and cohort: {n} clients, {k} neighbours, threshold {t}")
 
     # 4. U2 and its commitments.
-    commitments = {}
+    commitments, noise_commitments = {}, {}
     for entry in wire.get(4, []):
         shared = fields(entry)
         index = one(shared, 1, 0)
@@ -364,6 +376,7 @@ def verify(path, server=None, authority=None):
         require(signed(identities[index], one(shared, 3), th(b"share", session, one(shared, 2))),
                 f"the shares of client {ids[index]}")
         commitments[index] = one(fields(one(shared, 2)), 1)
+        noise_commitments[index] = one(fields(one(shared, 2)), 3)
 
     # 5. Survivors, their signatures and their vectors.
     statement = one(wire, 5)
@@ -416,6 +429,19 @@ def verify(path, server=None, authority=None):
                 shared = x25519(secret, mask_keys[peer])
                 require(any(shared), "a key of low order")
                 masks.append((hkdf(session, shared, info), 1 if peer > index else -1))
+    lost, levels = m["most"] - len(members), m["levels"]
+    kept = 0 if lost == 0 else next((i + 1 for i, j in enumerate(levels) if j >= lost), len(levels))
+    opened = range(kept + 1, len(levels) + 1)
+    noise = one(wire, 10)
+    require(len(noise) == 31 * len(members) * len(opened), "the number of noise seeds")
+    pairs = [(index, level) for index in members for level in opened]
+    for position, (index, level) in enumerate(pairs):
+        seed = noise[31 * position:31 * position + 31]
+        require(th(b"commit-noise", session, u32(index), u32(level), seed)
+                == noise_commitments[index][32 * level - 32:32 * level],
+                f"the noise seed of level {level} of client {ids[index]}")
+    if levels:
+        print(f"noise: {len(pairs)} seeds of levels {kept + 1} to {len(levels)} match their commitments")
     print(f"seeds: {len(commitments)} match what their owners announced; {len(masks)} masks to take off")
 
     # 7. The result and the sum.
