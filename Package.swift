@@ -40,7 +40,7 @@ let package = Package(
                 "Sodium", "GMP", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Wire/secagg.proto"]),
-        .target(name: "DP", dependencies: ["Sodium", "GMP"]),
+        .target(name: "DP", dependencies: ["Sodium", "GMP", "CVector"]),
         .target(name: "Models", dependencies: ["Kernels"]),
 
         // Floor 3: the only place where the pillars meet.

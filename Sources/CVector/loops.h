@@ -306,6 +306,7 @@ static void rotate(
     });
 }
 
+#include "hadamard.h"
 #include "product.h"
 
 const vector_loops TABLE = {
@@ -330,6 +331,7 @@ const vector_loops TABLE = {
     .gelu_tanh = gelu_tanh,
     .gelu_tanh_gradient = gelu_tanh_gradient,
     .rotate = rotate,
+    .hadamard = hadamard,
     .expand = expand,
     .product = product,
 };

@@ -73,6 +73,10 @@ typedef struct {
     // (a, b) → (a·cos − b·sin, b·cos + a·sin), sin times `sign`
     void (*rotate)(
         float *a, float *b, const float *cosine, const float *sine, float sign, long count);
+    // x → after·H(before·x) in place, H the unnormalised Walsh–Hadamard transform in natural order and
+    // `count` a power of two; factors that are NULL are ones. The same bits from every set.
+    void (*hadamard)(
+        float *x, const float *_Nullable before, const float *_Nullable after, long count);
     // count numbers of one row of a stored matrix from `column` on, as floats
     void (*expand)(const vector_matrix *matrix, long row, long column, long count, float *y);
     // C = α·A·op(B) + β·C. A's element (i, k) is a[i·row_step + k·column_step]. op(B) is `inner` × `columns`;

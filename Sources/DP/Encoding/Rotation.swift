@@ -58,9 +58,9 @@ public struct Rotation: Sendable {
         precondition(x.count == dimension)
         signs.withUnsafeBufferPointer { signs in
             for (block, start) in starts.enumerated() {
-                let part = x.baseAddress! + start
-                multiply(part, by: signs.baseAddress! + block * blockLength)
-                WalshHadamard.transform(part, count: blockLength)
+                WalshHadamard.transform(
+                    x.baseAddress! + start, before: signs.baseAddress! + block * blockLength,
+                    count: blockLength)
             }
         }
     }
@@ -70,15 +70,10 @@ public struct Rotation: Sendable {
         precondition(x.count == dimension)
         signs.withUnsafeBufferPointer { signs in
             for (block, start) in starts.enumerated().reversed() {
-                let part = x.baseAddress! + start
-                WalshHadamard.transform(part, count: blockLength)
-                multiply(part, by: signs.baseAddress! + block * blockLength)
+                WalshHadamard.transform(
+                    x.baseAddress! + start, after: signs.baseAddress! + block * blockLength,
+                    count: blockLength)
             }
         }
-    }
-
-    @inline(__always)
-    private func multiply(_ x: UnsafeMutablePointer<Float>, by factors: UnsafePointer<Float>) {
-        for index in 0..<blockLength { x[index] *= factors[index] }
     }
 }
