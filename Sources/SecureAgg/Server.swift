@@ -115,6 +115,9 @@ public final class ServerSession {
         if case .advertising(let stage) = state { stage.count } else { cohort?.count ?? 0 }
     }
 
+    /// The longest message that the open stage takes, in bytes.
+    package var messageLimit: Int { Limits.clientMessage(context.parameters, topology) }
+
     /// Neighbours and threshold once the cohort is frozen.
     public var topology: Topology? { cohort?.neighbours.topology }
 

@@ -41,6 +41,10 @@ extension CommandFailure {
         case let error as OffsiteError:
             self.init(offsite: error)
         default:
+            if let failure = CommandFailure(network: error) {
+                self = failure
+                return
+            }
             self.init(
                 .internalError, "unexpected: \(error)",
                 hint: "please report this with the command you ran")
@@ -112,6 +116,27 @@ extension CommandFailure {
             self.init(
                 .missingInput, "no file matches", at: pattern, privacy: "nothing was trained or spent",
                 hint: "check data.clients and data.heldOut in federation.yaml")
+        case .tooManyRecords(let client, let found, let allowed):
+            self.init(
+                .configuration,
+                "it has \(found) records; the plan's public constant allows \(allowed)", at: client,
+                privacy: "nothing was trained or spent",
+                hint: "leave some records out, or ask the operator to raise network.recordsPerClient")
+        case .noNetworkSection:
+            self.init(
+                .configuration,
+                "the server does not hold its clients' files, so the plan needs a `network` section with "
+                    + "`clients` and `recordsPerClient`",
+                privacy: "nothing was trained or spent",
+                hint: "add it to federation.yaml, then: fedtrain serve")
+        case .baseModelDiffers(let directory):
+            self.init(
+                .verification, "this is not the base model that the federation's plan names", at: directory,
+                privacy: "nothing was trained or spent", hint: "get the operator's model: --base DIR")
+        case .noSuchSite(let name):
+            self.init(
+                .usage, "the federation has no built-in site `\(name)`",
+                hint: "give the site's own records: --data FILE.jsonl")
         case .noUsableRecords(let client, let summary):
             self.init(
                 .badInput, "none of its records can be trained on: \(summary)", at: client,

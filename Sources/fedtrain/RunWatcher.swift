@@ -37,22 +37,30 @@ final class RunWatcher {
         case .siteTraining(let round, let site, let index, let count):
             console.tick("round \(round)/\(plan.rounds)  training \(site) (\(index + 1) of \(count))")
         case .roundEnded(let summary, let epsilon):
-            let elapsed = decimal(monotonicSeconds() - started, 1)
-            let head = "round \(summary.round)/\(plan.rounds)  \(elapsed) s  "
-            if let fault = summary.fault {
-                console.say(
-                    head + "ABORTED at \(fault.stage.name): \(reason(summary, fault)); nothing opened, "
-                        + (summary.isCharged
-                            ? "ε = \(decimal(epsilon, 4)) stays charged" : "the round's price was returned"))
-            } else {
-                console.say(
-                    head + "released: \(summary.survivors) of \(summary.trace.invited) in the sum, ε = "
-                        + decimal(epsilon, 4))
-            }
+            console.say(
+                Self.line(
+                    summary, epsilon: epsilon, plan: plan, elapsed: monotonicSeconds() - started))
         }
     }
 
-    private func reason(_ summary: RoundSummary, _ fault: AggregationFault) -> String {
+    /// How a round ended, in one line.
+    static func line(
+        _ summary: RoundSummary, epsilon: Double, plan: RoundPlan, elapsed: Double? = nil
+    ) -> String {
+        let time = elapsed.map { "\(decimal($0, 1)) s  " } ?? ""
+        let head = "round \(summary.round)/\(plan.rounds)  \(time)"
+        guard let fault = summary.fault else {
+            return head + "released: \(summary.survivors) of \(summary.trace.invited) in the sum, ε = "
+                + decimal(epsilon, 4)
+        }
+        return head + "ABORTED at \(fault.stage.name): \(reason(summary, fault, plan)); nothing opened, "
+            + (summary.isCharged
+                ? "ε = \(decimal(epsilon, 4)) stays charged" : "the round's price was returned")
+    }
+
+    private static func reason(
+        _ summary: RoundSummary, _ fault: AggregationFault, _ plan: RoundPlan
+    ) -> String {
         guard fault.check == .belowSurvivorFloor else { return fault.check.meaning }
         return "\(summary.survivors) of \(summary.trace.invited) survived, \(plan.minSurvivors) needed"
     }

@@ -65,4 +65,67 @@ struct CommandRunner {
             output: try String(contentsOfFile: output, encoding: .utf8),
             errors: try String(contentsOfFile: errors, encoding: .utf8))
     }
+
+    /// Starts the executable and lets it run.
+    func start(_ arguments: String...) throws -> RunningCommand {
+        let errors = path("stderr-\(UUID().uuidString)")
+        try Data().write(to: URL(fileURLWithPath: errors))
+        let process = Process()
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = directory
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle(forWritingAtPath: errors)
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        return RunningCommand(process: process, errorFile: errors)
+    }
+}
+
+/// A process of the built executable that has not ended yet.
+final class RunningCommand {
+    private let process: Process
+    private let errorFile: String
+
+    fileprivate init(process: Process, errorFile: String) {
+        self.process = process
+        self.errorFile = errorFile
+    }
+
+    /// Nothing outlives its test.
+    deinit { if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) } }
+
+    /// What it has said so far.
+    var errors: String { (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "" }
+
+    struct TimedOut: Error {
+        let awaited: String
+        let said: String
+    }
+
+    func wait(for text: String, seconds: Double) throws {
+        let deadline = Date().addingTimeInterval(seconds)
+        while !errors.contains(text) {
+            guard Date() < deadline, process.isRunning || errors.contains(text) else {
+                throw TimedOut(awaited: text, said: errors)
+            }
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+    }
+
+    /// As `kill -9` does.
+    func kill() {
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// The exit code, or nil if it is still running after so long.
+    func finish(seconds: Double) -> Int32? {
+        let deadline = Date().addingTimeInterval(seconds)
+        while process.isRunning {
+            guard Date() < deadline else { return nil }
+            Thread.sleep(forTimeInterval: 0.05)
+        }
+        return process.terminationStatus
+    }
 }

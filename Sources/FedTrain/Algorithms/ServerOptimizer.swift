@@ -14,6 +14,21 @@ public struct ServerOptimizer: Sendable {
         second = settings.optimizer == .adam ? first : []
     }
 
+    /// What the optimiser remembers between rounds: steps, then m and v (v empty for SGD).
+    package var state: (steps: Int, first: [Float], second: [Float]) { (steps, first, second) }
+
+    /// Continues from a state that `state` gave; nil if it is not one of this optimiser's shape.
+    package init?(
+        _ settings: FederationConfiguration.Training.Server, dimension: Int,
+        continuing state: (steps: Int, first: [Float], second: [Float])
+    ) {
+        self.init(settings, dimension: dimension)
+        guard state.steps >= 0, state.first.count == first.count, state.second.count == second.count else {
+            return nil
+        }
+        (steps, first, second) = state
+    }
+
     /// The change to the adapter for one opened round.
     ///
     /// - Parameter direction: where to go: the mean update (FedAvg) or the negative mean gradient

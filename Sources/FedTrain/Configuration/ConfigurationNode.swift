@@ -94,6 +94,33 @@ extension ConfigurationNode {
     }
 }
 
+extension ConfigurationNode {
+    /// The tree of a document that `json` made: maps, lists and strings, without positions.
+    ///
+    /// Returns nil for anything else in it, or for nesting beyond what a federation's file has.
+    package init?(json: JSON, depthMax: Int = 8) {
+        guard depthMax > 0 else { return nil }
+        switch json {
+        case .string(let text):
+            self.init(.scalar(text), at: nil)
+        case .array(let elements):
+            let children = elements.compactMap { ConfigurationNode(json: $0, depthMax: depthMax - 1) }
+            guard children.count == elements.count else { return nil }
+            self.init(.list(children), at: nil)
+        case .object(let members):
+            let entries = members.compactMap { member in
+                ConfigurationNode(json: member.value, depthMax: depthMax - 1).map {
+                    Entry(key: member.key, keyPosition: nil, value: $0)
+                }
+            }
+            guard entries.count == members.count else { return nil }
+            self.init(.map(entries), at: nil)
+        default:
+            return nil
+        }
+    }
+}
+
 /// What is wrong with a configuration, and where.
 public struct ConfigurationError: Error, Equatable, Sendable {
     public let position: ConfigurationNode.Position?

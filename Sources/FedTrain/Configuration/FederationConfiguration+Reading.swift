@@ -25,7 +25,8 @@ extension FederationConfiguration {
         section = try root.section("rounds")
         rounds = Rounds(
             count: try section.integer("count", in: 1...1_000_000),
-            minSurvivors: try section.integer("minSurvivors", in: 3...1_000_000))
+            minSurvivors: try section.integer("minSurvivors", in: 3...1_000_000),
+            minCohort: try section.optionalInteger("minCohort", in: 3...1_000_000))
         try section.finish()
         section = try root.section("training")
         training = try Training(reading: &section)
@@ -35,6 +36,10 @@ extension FederationConfiguration {
         aggregation = try Aggregation(reading: &section)
         section = try root.section("simulation")
         simulation = try Simulation(reading: &section)
+        if root.has("network") {
+            section = try root.section("network")
+            network = try Network(reading: &section)
+        }
         try root.finish()
         try checkTogether(privacySection)
     }
@@ -159,6 +164,20 @@ extension FederationConfiguration.Aggregation {
         allowTinyCohort = try section.flag("allowTinyCohort", default: false)
         modulusBits = try section.optionalInteger("modulusBits", in: 8...32)
         dropoutFraction = try section.rational("dropoutFraction", upTo: Rational(9, 10), default: "1/4")
+        try section.finish()
+    }
+}
+
+extension FederationConfiguration.Network {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        clients = try section.optionalInteger("clients", in: 3...100_000)
+        recordsPerClient = try section.optionalInteger("recordsPerClient", in: 1...10_000_000)
+        listen = try section.optionalString("listen") ?? "127.0.0.1:8443"
+        hosts = try section.strings("hosts")
+        gatherSeconds = try section.integer("gatherSeconds", in: 1...2_592_000, default: 86_400)
+        trainSeconds = try section.integer("trainSeconds", in: 1...604_800, default: 3600)
+        stageSeconds = try section.integer("stageSeconds", in: 1...86_400, default: 120)
+        graceSeconds = try section.integer("graceSeconds", in: 1...86_400, default: 15)
         try section.finish()
     }
 }

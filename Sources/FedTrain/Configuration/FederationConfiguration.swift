@@ -16,6 +16,8 @@ public struct FederationConfiguration: Sendable, Equatable {
     public var privacy: Privacy
     public var aggregation: Aggregation
     public var simulation: Simulation
+    /// What only a federation over a network needs; nil without a `network` section.
+    public var network: Network?
 
     public struct Model: Sendable, Equatable {
         /// A Hugging Face directory, or nil for the built-in base model.
@@ -50,6 +52,8 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var count: Int
         /// Nothing is opened below this many contributions.
         public var minSurvivors: Int
+        /// A round starts with at least this many clients; nil: with all of them.
+        public var minCohort: Int?
     }
 
     public enum Algorithm: String, Sendable, CaseIterable {
@@ -145,5 +149,26 @@ public struct FederationConfiguration: Sendable, Equatable {
             public var stage: Stage
             public var clients: Int
         }
+    }
+
+    /// Public constants in place of what a server must not be told, and where and how long it waits.
+    public struct Network: Sendable, Equatable {
+        /// n, the clients that the plan is made for; nil with built-in data, which says it.
+        public var clients: Int?
+        /// The most records that any client trains on, since nobody tells the server its own number; nil
+        /// with built-in data.
+        public var recordsPerClient: Int?
+        /// Where the server listens, `host:port`.
+        public var listen: String
+        /// Names and addresses that the server's certificate is made for.
+        public var hosts: [String]
+        /// Until enough clients have come, before the first round, in seconds.
+        public var gatherSeconds: Int
+        /// For fetching the adapter, training and announcing keys, in seconds.
+        public var trainSeconds: Int
+        /// For each later stage, in seconds.
+        public var stageSeconds: Int
+        /// Clients that have not fetched a round's adapter after this time are not waited for, in seconds.
+        public var graceSeconds: Int
     }
 }

@@ -7,9 +7,10 @@ import SecureAgg
 final class EventLog {
     private let path: String
 
-    init(path: String) throws {
+    /// - Parameter continuing: keeps the lines of an earlier process.
+    init(path: String, continuing: Bool = false) throws {
         self.path = path
-        try AtomicFile.write("", to: path)
+        if !continuing { try AtomicFile.write("", to: path) }
     }
 
     private struct Line: Encodable {

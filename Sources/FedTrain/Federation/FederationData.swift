@@ -9,16 +9,21 @@ public struct FederationData: Sendable {
     public let heldOut: HeldOutTest?
     /// What the data is, for ledger and report.
     public let statement: String
+    /// Records of each client as the plan takes them: public constants where the configuration gives
+    /// them, else the files' own counts.
+    public let recordCounts: [Int]
 
     /// Loads what the configuration names.
     ///
-    /// - Parameter seed: draws the built-in notes; files do not depend on it.
-    public init(_ configuration: FederationConfiguration, base: BaseModel, seed: UInt64) throws {
+    /// - Parameters:
+    ///   - seed: draws the built-in notes; files do not depend on it.
+    ///   - holdsClientFiles: false for a server, to which the clients' files are not known.
+    public init(
+        _ configuration: FederationConfiguration, base: BaseModel, seed: UInt64,
+        holdsClientFiles: Bool = true
+    ) throws {
         let data = configuration.data
-        let tokenizer = RecordTokenizer(
-            tokenizer: base.tokenizer, template: data.template,
-            tokensMax: min(data.tokensMax, base.model.configuration.sequenceLengthMax),
-            overlong: data.overlong, endToken: base.endTokens.first)
+        let tokenizer = RecordTokenizer(configuration, base: base)
         switch data.clients {
         case .builtIn(let count, let recordsPerSite):
             let task = NoteTask(seed: seed, siteCount: count)
@@ -29,7 +34,7 @@ public struct FederationData: Sendable {
             heldOut = Self.exactMatch(task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
             statement = "generated notes, \(count) sites of \(recordsPerSite) records, seed \(seed)"
         case .files(let patterns):
-            let files = try Self.expand(patterns)
+            let files = holdsClientFiles ? try Self.expand(patterns) : []
             sites = try files.map { file in
                 try Self.site(Self.name(of: file), tokenizer.examples(try RecordFile.read(file)))
             }
@@ -39,12 +44,30 @@ public struct FederationData: Sendable {
                 tokenizer.examples(try RecordFile.read($0)).examples
             }
             heldOut = examples.isEmpty ? nil : .loss(examples)
-            statement = "\(files.count) files of records"
+            statement =
+                holdsClientFiles
+                ? "\(files.count) files of records"
+                : "records of \(configuration.network?.clients ?? 0) clients"
         }
-        guard sites.count >= max(3, configuration.rounds.minSurvivors) else {
-            throw FederationError.tooFewClients(
-                found: sites.count, needed: max(3, configuration.rounds.minSurvivors))
+        recordCounts = try Self.recordCounts(configuration, sites: sites)
+        let needed = max(3, configuration.rounds.minCohort ?? configuration.rounds.minSurvivors)
+        guard recordCounts.count >= needed else {
+            throw FederationError.tooFewClients(found: recordCounts.count, needed: needed)
         }
+    }
+
+    /// The plan's public numbers of records, held against what the sites here have.
+    private static func recordCounts(
+        _ configuration: FederationConfiguration, sites: [SiteData]
+    ) throws -> [Int] {
+        guard case .files = configuration.data.clients, let network = configuration.network,
+            let allowed = network.recordsPerClient
+        else { return sites.map(\.examples.count) }
+        for site in sites where site.examples.count > allowed {
+            throw FederationError.tooManyRecords(
+                client: site.name, found: site.examples.count, allowed: allowed)
+        }
+        return [Int](repeating: allowed, count: sites.isEmpty ? network.clients ?? 0 : sites.count)
     }
 
     /// A test that generates answers and compares them with the records' outputs.
@@ -114,6 +137,17 @@ public struct FederationData: Sendable {
                 || (!name.isEmpty && matches(name.dropFirst(), pattern))
         }
         return name.first == wanted && matches(name.dropFirst(), pattern.dropFirst())
+    }
+}
+
+extension RecordTokenizer {
+    /// How a federation's configuration turns records into tokens, within the base model's window.
+    init(_ configuration: FederationConfiguration, base: BaseModel) {
+        let data = configuration.data
+        self.init(
+            tokenizer: base.tokenizer, template: data.template,
+            tokensMax: min(data.tokensMax, base.model.configuration.sequenceLengthMax),
+            overlong: data.overlong, endToken: base.endTokens.first)
     }
 }
 

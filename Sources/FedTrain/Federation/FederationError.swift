@@ -4,6 +4,14 @@ public enum FederationError: Error, Equatable, Sendable {
     case budgetSpent(spent: String, budget: String)
     case tooFewClients(found: Int, needed: Int)
     case noFilesMatch(String)
+    /// More records than the plan's public constant allows.
+    case tooManyRecords(client: String, found: Int, allowed: Int)
+    /// A server that does not hold its clients' data needs public constants in its place.
+    case noNetworkSection
+    /// The base model here is not the one that the plan names.
+    case baseModelDiffers(directory: String)
+    /// Data of a built-in site was asked for, but the federation does not use built-in data.
+    case noSuchSite(String)
     /// A client's file, and why each of its records was left out.
     case noUsableRecords(client: String, summary: String)
     case notARun(String)

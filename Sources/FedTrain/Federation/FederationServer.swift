@@ -29,18 +29,12 @@ struct FederationServer {
         _ round: Int, incoming: Digest, contributions: [ClientID: Contribution], lost: [ClientID: Stage],
         clock: RunClock
     ) throws -> LoopbackRound {
-        let parameters = try plan.secureAggregation(round: round, incoming: incoming)
         let now = UInt64(max(0, clock.epochSeconds()))
         var random = randomness.stream("round \(round)/server")
-        let manifest = RoundManifest(
-            parameters: parameters, serverNonce: Digest(bytes: random.bytes(Digest.length))!,
-            rosterDigest: roster.digest, expiry: now + Self.roundLifetimeSeconds)
-        let policy = ClientPolicy(
-            context: parameters.context, vectorLength: parameters.vectorLength,
-            modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
-            minSurvivors: parameters.minSurvivors,
-            requireMaliciousServerProfile: plan.profile == .maliciousServer,
-            allowTinyCohort: plan.allowTinyCohort, removableNoise: plan.removableNoise)
+        let manifest = try plan.manifest(
+            round: round, incoming: incoming, roster: roster,
+            nonce: Digest(bytes: random.bytes(Digest.length))!, now: now)
+        let policy = try plan.clientPolicy(round: round, incoming: incoming)
         let noSeeds = plan.noiseSeeds(using: randomness.stream("round \(round)/absent"))
         let participants = sites.map { site in
             LoopbackRound.Participant(
@@ -72,7 +66,4 @@ struct FederationServer {
         }
         return losses
     }
-
-    /// In one process nothing waits; an hour is for clocks that step.
-    private static let roundLifetimeSeconds: UInt64 = 3600
 }

@@ -45,7 +45,8 @@ public final class LocalFederation {
         optimizer = ServerOptimizer(configuration.training.server, dimension: adapter.count(plan.part))
 
         let statement = plan.statement(
-            run: run.name, adapter: adapter, base: base, data: data, randomness: randomness, prior: prior)
+            run: run.name, adapter: adapter, base: base, data: data.planStatement, randomness: randomness,
+            prior: prior)
         ledger = try LedgerFile.create(
             in: try FileLedgerStorage(path: run.ledger), key: serverKey, plan: statement,
             at: clock.epochSeconds())
@@ -221,6 +222,16 @@ public struct RoundSummary: Sendable {
     public let fault: AggregationFault?
     /// Whether the round's price stays spent.
     public let isCharged: Bool
+
+    package init(
+        round: Int, trace: RoundTrace, survivors: Int, fault: AggregationFault?, isCharged: Bool
+    ) {
+        self.round = round
+        self.trace = trace
+        self.survivors = survivors
+        self.fault = fault
+        self.isCharged = isCharged
+    }
 
     public var isReleased: Bool { fault == nil }
 }

@@ -133,10 +133,12 @@ struct LoopbackRound {
 
 /// What a round cost and who was left: counts, times and bytes, never values.
 public struct RoundTrace: Sendable {
-    public internal(set) var invited = 0
+    package init() {}
+
+    public package(set) var invited = 0
     /// Clients whose answer of the stage was accepted; a stage that was never reached is absent.
-    public internal(set) var completed: [Stage: Int] = [:]
-    public internal(set) var seconds: [Stage: Double] = [:]
+    public package(set) var completed: [Stage: Int] = [:]
+    public package(set) var seconds: [Stage: Double] = [:]
     /// Bytes of all clients together, by stage.
     public private(set) var bytesUp: [Stage: Int] = [:]
     public private(set) var bytesDown: [Stage: Int] = [:]
@@ -144,7 +146,7 @@ public struct RoundTrace: Sendable {
     private var upPerClient: [ClientID: Int] = [:]
     private var downPerClient: [ClientID: Int] = [:]
     private var maskedSenders: Set<ClientID> = []
-    public internal(set) var faults: [AggregationFault] = []
+    public package(set) var faults: [AggregationFault] = []
 
     /// The busiest client's bytes: of one that stayed to the end.
     public var bytesUpPerClient: Int { upPerClient.values.max() ?? 0 }
@@ -154,22 +156,22 @@ public struct RoundTrace: Sendable {
     public var survivors: Int { completed[.submitMaskedInput] ?? 0 }
 
     /// Whether any part of a client's masked vector left it.
-    func sentMaskedInput(_ id: ClientID) -> Bool { maskedSenders.contains(id) }
+    package func sentMaskedInput(_ id: ClientID) -> Bool { maskedSenders.contains(id) }
 
-    mutating func sent(_ count: Int, by id: ClientID, at stage: Stage) {
+    package mutating func sent(_ count: Int, by id: ClientID, at stage: Stage) {
         bytesUp[stage, default: 0] += count
         upPerClient[id, default: 0] += count
         if stage == .submitMaskedInput { maskedSenders.insert(id) }
     }
 
-    mutating func received(_ count: Int, by id: ClientID, at stage: Stage) {
+    package mutating func received(_ count: Int, by id: ClientID, at stage: Stage) {
         bytesDown[stage, default: 0] += count
         downPerClient[id, default: 0] += count
     }
 }
 
 extension RoundCounts {
-    init(_ trace: RoundTrace) {
+    package init(_ trace: RoundTrace) {
         self.init(invited: trace.invited, completed: trace.completed)
     }
 }

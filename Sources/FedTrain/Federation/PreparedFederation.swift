@@ -22,43 +22,33 @@ public struct PreparedFederation: Sendable {
     public init(
         _ configuration: FederationConfiguration, workspace: Workspace, randomness: RunRandomness
     ) throws {
-        var configuration = configuration
-        prior = try PriorSpending(of: workspace, privacy: configuration.privacy)
-        if prior.runs > 0 {
-            let budget = configuration.privacy.epsilonMax
-            guard let remaining = prior.remaining(of: budget) else {
-                throw FederationError.budgetSpent(
-                    spent: printed(prior.epsilon), budget: printed(budget))
-            }
-            configuration.privacy.epsilonMax = remaining
-            if case .forEpsilon = configuration.privacy.noise {
-                configuration.privacy.noise = .forEpsilon(remaining)
-            }
+        try self.init(
+            configuration, prior: try PriorSpending(of: workspace, privacy: configuration.privacy),
+            randomness: randomness, holdsClientFiles: true)
+    }
+
+    /// - Parameter holdsClientFiles: false for a server, to which its clients' files are not known.
+    package init(
+        _ configuration: FederationConfiguration, prior: PriorSpending, randomness: RunRandomness,
+        holdsClientFiles: Bool
+    ) throws {
+        var configuration = try configuration.after(prior)
+        self.prior = prior
+        if !holdsClientFiles, case .files = configuration.data.clients,
+            configuration.network?.clients == nil || configuration.network?.recordsPerClient == nil
+        {
+            throw FederationError.noNetworkSection
         }
         base = try BaseModel.load(
             directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
-        // On an emulator only the adapter blocks are trained: the middle stands for blocks that a site
-        // never has.
-        if let notice = try EmulatorNotice.read(
-            directory: base.directory, layers: base.model.configuration.layerCount)
-        {
-            configuration.model.adapter = configuration.model.adapter.on(layers: notice.adapterBlocks)
-        }
-        if let directory = configuration.model.startDirectory {
-            let start = try PeftAdapter.read(directory, base: base.model.configuration)
-            guard start.configuration == configuration.model.adapter else {
-                throw CheckpointError(
-                    .mismatch, file: directory,
-                    "this adapter's rank, alpha, targets or blocks are not those of model.adapter",
-                    hint: "Give model.adapter the values in \(directory)/adapter_config.json")
-            }
-            configuration.model.start = start
-        }
-        data = try FederationData(configuration, base: base, seed: Self.dataSeed(randomness))
+        configuration = try configuration.settled(on: base)
+        data = try FederationData(
+            configuration, base: base, seed: Self.dataSeed(randomness),
+            holdsClientFiles: holdsClientFiles)
         let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
         plan = try RoundPlan(
             configuration, dimension: layout.count(.bOnly),
-            recordCounts: data.sites.map(\.examples.count), baseDigest: base.digest)
+            recordCounts: data.recordCounts, baseDigest: base.digest)
         self.configuration = configuration
         self.randomness = randomness
         prediction = try RunPrediction(plan: plan, base: base, data: data, adapterCount: layout.count)
@@ -81,13 +71,54 @@ public struct PreparedFederation: Sendable {
     }
 
     /// Generated data follows the run's seed; a run without one gets the recipe's default notes.
-    private static func dataSeed(_ randomness: RunRandomness) -> UInt64 {
+    package static func dataSeed(_ randomness: RunRandomness) -> UInt64 {
         if case .seeded(let seed) = randomness { seed } else { 1 }
     }
 }
 
+extension FederationConfiguration {
+    /// The configuration with what follows from the base model: which blocks carry an adapter, and the
+    /// adapter that the run starts from.
+    package func settled(on base: BaseModel) throws -> FederationConfiguration {
+        var configuration = self
+        // On an emulator only the adapter blocks are trained: the middle stands for blocks that a site
+        // never has.
+        if let notice = try EmulatorNotice.read(
+            directory: base.directory, layers: base.model.configuration.layerCount)
+        {
+            configuration.model.adapter = configuration.model.adapter.on(layers: notice.adapterBlocks)
+        }
+        if let directory = configuration.model.startDirectory {
+            let start = try PeftAdapter.read(directory, base: base.model.configuration)
+            guard start.configuration == configuration.model.adapter else {
+                throw CheckpointError(
+                    .mismatch, file: directory,
+                    "this adapter's rank, alpha, targets or blocks are not those of model.adapter",
+                    hint: "Give model.adapter the values in \(directory)/adapter_config.json")
+            }
+            configuration.model.start = start
+        }
+        return configuration
+    }
+
+    /// The terms that are left after earlier runs on the same people: their ε is taken off the budget.
+    package func after(_ prior: PriorSpending) throws -> FederationConfiguration {
+        guard prior.runs > 0 else { return self }
+        let budget = privacy.epsilonMax
+        guard let remaining = prior.remaining(of: budget) else {
+            throw FederationError.budgetSpent(spent: printed(prior.epsilon), budget: printed(budget))
+        }
+        var configuration = self
+        configuration.privacy.epsilonMax = remaining
+        if case .forEpsilon = configuration.privacy.noise {
+            configuration.privacy.noise = .forEpsilon(remaining)
+        }
+        return configuration
+    }
+}
+
 /// An exact number to four decimals, for messages.
-func printed(_ value: Rational) -> String {
+package func printed(_ value: Rational) -> String {
     let scaled = (value * Rational(10_000)).ceiling
     let text = "\(scaled)"
     let padded = String(repeating: "0", count: max(0, 5 - text.count)) + text

@@ -16,21 +16,25 @@ public struct PriorSpending: Sendable, Equatable {
 
     public static let none = PriorSpending(runs: 0, epsilon: 0)
 
-    init(runs: Int, epsilon: Rational) {
+    package init(runs: Int, epsilon: Rational) {
         self.runs = runs
         self.epsilon = epsilon
     }
 
     /// Reads the ledgers of all runs so far.
     ///
-    /// - Parameter privacy: the terms of the run that is to come.
+    /// - Parameters:
+    ///   - privacy: the terms of the run that is to come.
+    ///   - current: a run that is not over and does not count as an earlier one.
     /// - Throws: `LedgerError` when a ledger is missing, unreadable, cut back or altered: then nobody knows
     ///   what was spent. `FederationError.budgetIncomparable` when a run had another unit or δ.
-    public init(of workspace: Workspace, privacy: FederationConfiguration.Privacy) throws {
+    public init(
+        of workspace: Workspace, privacy: FederationConfiguration.Privacy, except current: RunDirectory? = nil
+    ) throws {
         let key = try? ServerKeyFile.load(in: workspace).verifyingKey
         var runs = 0
         var epsilon = Rational(0)
-        for run in workspace.runs() {
+        for run in workspace.runs() where run != current {
             guard let ledger = try Self.ledger(of: run, expecting: key), ledger.participations > 0 else {
                 continue
             }

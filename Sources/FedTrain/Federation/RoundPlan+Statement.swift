@@ -6,17 +6,17 @@ import Models
 extension RoundPlan {
     /// The plan as the ledger's first record states it: everything the report needs.
     func statement(
-        run: String, adapter: LoRAAdapter, base: BaseModel, data: FederationData,
-        randomness: RunRandomness, prior: PriorSpending
+        run: String, adapter: LoRAAdapter, base: BaseModel, data: DataStatement,
+        randomness: RunRandomness, prior: PriorSpending, setting: String = LedgerFacts.oneProcess
     ) -> PlanStatement {
         var facts: [String: String] = [
             LedgerFacts.project: name,
             LedgerFacts.algorithm: algorithm.rawValue,
-            LedgerFacts.data: data.statement,
-            LedgerFacts.recordCount: "\(data.sites.map(\.examples.count).reduce(0, +))",
+            LedgerFacts.data: data.text,
+            LedgerFacts.recordCount: "\(data.recordCount)",
             LedgerFacts.baseModelName: base.name,
             LedgerFacts.adapterName: adapter.name,
-            LedgerFacts.setting: LedgerFacts.oneProcess,
+            LedgerFacts.setting: setting,
             LedgerFacts.planDigest: digest.hex,
             LedgerFacts.denominator: "\(denominator)",
             LedgerFacts.wrapArgument: aggregation.wrap.argument.rawValue,
@@ -45,6 +45,12 @@ extension RoundPlan {
             codeVersion: FedTrainVersion.text, facts: facts)
     }
 
+    /// What is said of the data: in words, and how many records at most.
+    package struct DataStatement: Sendable {
+        let text: String
+        let recordCount: Int
+    }
+
     /// 2 to the proven exponent, rounded up to a whole power of two, plus the chance that some client
     /// sampled more records than the proof assumed.
     public var wrapProbability: Rational {
@@ -57,6 +63,12 @@ extension RoundPlan {
     /// β = e^−exponent, rounded up to six digits: the acceptance it promises is then no smaller.
     private static func roundingBeta(exponent: Rational) -> Rational {
         Rational(BigInteger(Int((exp(-exponent.asDouble) * 1e6).rounded(.up))), 1_000_000)
+    }
+}
+
+extension FederationData {
+    var planStatement: RoundPlan.DataStatement {
+        RoundPlan.DataStatement(text: statement, recordCount: recordCounts.reduce(0, +))
     }
 }
 

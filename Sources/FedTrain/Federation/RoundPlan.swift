@@ -15,6 +15,8 @@ public struct RoundPlan: Sendable {
     public let algorithm: FederationConfiguration.Algorithm
     /// n, the clients invited to every round.
     public let clients: Int
+    /// A round starts with at least this many of them.
+    public let minCohort: Int
     public let rounds: Int
     /// t: no sum over fewer contributions is opened. The survivor floor of SecureAgg and of DP.
     public let minSurvivors: Int
@@ -90,6 +92,7 @@ public struct RoundPlan: Sendable {
         self.unit = unit
         algorithm = configuration.training.algorithm
         self.clients = clients
+        minCohort = min(clients, configuration.rounds.minCohort ?? clients)
         rounds = configuration.rounds.count
         minSurvivors = configuration.rounds.minSurvivors
         colluders = privacy.colluders
@@ -109,13 +112,19 @@ public struct RoundPlan: Sendable {
             configuration, aggregation: aggregation, removableNoise: removableNoise, clients: clients,
             baseDigest: baseDigest)
         // The cohort's terms are checked here, before anything is trained.
-        topology = try AggregationParameters(
+        let parameters = try AggregationParameters(
             task: name, round: 1, context: digest, vectorLength: aggregation.length,
-            modulusBits: aggregation.modulusBits, cohort: clients...clients,
+            modulusBits: aggregation.modulusBits, cohort: minCohort...clients,
             minSurvivors: minSurvivors, profile: profile,
-            colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
-            allowTinyCohort: allowTinyCohort, removableNoise: removableNoise
-        ).topology(cohortSize: clients)
+            colluderFraction: Self.colluderFraction(colluders, minCohort), dropoutFraction: dropoutFraction,
+            allowTinyCohort: allowTinyCohort, removableNoise: removableNoise)
+        _ = try parameters.topology(cohortSize: minCohort)
+        topology = try parameters.topology(cohortSize: clients)
+    }
+
+    /// γ for which ⌊γ·n⌋ is at least κ in the smallest cohort, hence in every cohort.
+    private static func colluderFraction(_ colluders: Int, _ minCohort: Int) -> Rational {
+        Rational(colluders) / Rational(minCohort)
     }
 
     private static func removableNoise(_ noise: DistributedNoise) throws(ParameterError) -> RemovableNoise? {
@@ -145,8 +154,8 @@ public struct RoundPlan: Sendable {
         try AggregationParameters(
             task: name, round: UInt64(round), context: context(round: round, incoming: adapter),
             vectorLength: aggregation.length, modulusBits: aggregation.modulusBits,
-            cohort: clients...clients, minSurvivors: minSurvivors, profile: profile,
-            colluderFraction: Rational(colluders) / Rational(clients), dropoutFraction: dropoutFraction,
+            cohort: minCohort...clients, minSurvivors: minSurvivors, profile: profile,
+            colluderFraction: Self.colluderFraction(colluders, minCohort), dropoutFraction: dropoutFraction,
             allowTinyCohort: allowTinyCohort, removableNoise: removableNoise)
     }
 
@@ -253,6 +262,7 @@ public struct RoundPlan: Sendable {
         if let removableNoise {
             terms += removableNoise.dropouts.map(String.init) + [removableNoise.derivation.hex]
         }
+        if let minCohort = configuration.rounds.minCohort { terms.append("\(minCohort)") }
         return Digest.labelled(
             "fedtrain/v1/plan", terms.map { Array($0.utf8) } + [baseDigest.bytes])
     }

@@ -63,6 +63,8 @@ public struct RunDirectory: Sendable, Equatable {
         let digits = String(round)
         return "\(path)/global/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
+    /// What a server continues from after a crash: its state after the latest opened round.
+    public var serverState: String { "\(path)/server-state" }
     public var clients: String { "\(path)/clients" }
     public var reports: String { "\(path)/reports" }
     public var reportJSON: String { "\(reports)/privacy-report.json" }

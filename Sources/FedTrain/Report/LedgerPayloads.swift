@@ -34,6 +34,8 @@ public enum LedgerFacts {
 
     /// `setting` of a run whose parties all live in one process.
     public static let oneProcess = "one process"
+    /// `setting` of a run whose clients joined over a network.
+    public static let network = "network"
     public static let operatingSystem = "operating system"
 
     /// Payload of a note, not a fact of the plan: the digest of the adapter's files.

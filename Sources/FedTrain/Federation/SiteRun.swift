@@ -1,0 +1,152 @@
+import DP
+import GMP
+import Models
+import SecureAgg
+import Sodium
+
+/// A client's half of a run that others drive: its own ledger, its training and its sessions.
+///
+/// The client pays before it trains, marks the payment as final before the first part of a masked
+/// vector leaves, and takes it back only for rounds in which nothing left.
+package final class SiteRun {
+    package let site: PreparedSite
+    package let name: String
+    private let run: String
+    private let identity: ClientIdentity
+    private let server: VerifyingKey
+    private let roster: Roster
+    private let journal: any ClientJournal
+    private let randomness: RunRandomness
+    private let clock: RunClock
+    private let ledger: LedgerFile
+    /// Of the noise in a contribution that has no session yet.
+    private var noiseSeeds: (round: Int, seeds: [SecretBytes])?
+
+    /// - Parameters:
+    ///   - run: the server's name for the run.
+    ///   - directory: this client's directory for the run; its ledger is continued if there is one.
+    ///   - prior: what this client spent in earlier runs, by its own ledgers.
+    ///   - limit: ε that this client will not pass, earlier runs included.
+    /// - Throws: `FederationError.overBudget` or `budgetSpent` when the planned rounds would pass the limit.
+    package init(
+        _ site: PreparedSite, name: String, run: String, directory: RunDirectory,
+        identity: ClientIdentity, server: VerifyingKey, roster: Roster, journal: any ClientJournal,
+        prior: PriorSpending, limit: Rational, randomness: RunRandomness, clock: RunClock
+    ) throws {
+        self.site = site
+        self.name = name
+        self.run = run
+        self.identity = identity
+        self.server = server
+        self.roster = roster
+        self.journal = journal
+        self.randomness = randomness
+        self.clock = clock
+        let storage = try FileLedgerStorage(path: directory.ledger)
+        if try storage.load().log.contains(UInt8(ascii: "\n")) {
+            ledger = try LedgerFile.open(storage, key: identity.signingKey)
+            guard ledger.ledger.plan.facts[LedgerFacts.planDigest] == site.plan.digest.hex else {
+                throw ServerRunError.planChanged(run: directory.path)
+            }
+        } else {
+            guard let left = prior.runs > 0 ? prior.remaining(of: limit) : limit else {
+                throw FederationError.budgetSpent(spent: printed(prior.epsilon), budget: printed(limit))
+            }
+            var statement = site.plan.statement(
+                run: run, adapter: site.zeroAdapter, base: site.base, data: site.data,
+                randomness: randomness, prior: prior, setting: LedgerFacts.network)
+            statement.role = .client
+            statement.participant = name
+            statement.participationLimit = site.plan.rounds
+            statement.budgetEpsilon = left < statement.budgetEpsilon ? left : statement.budgetEpsilon
+            ledger = try LedgerFile.create(
+                in: storage, key: identity.signingKey, plan: statement, at: clock.epochSeconds())
+        }
+    }
+
+    /// Closes what an earlier process left open: a round whose masked vector was about to leave is
+    /// spent, any other is returned.
+    ///
+    /// - Parameter sentMaskedInput: what the journal says of a round.
+    package func settleLeftovers(sentMaskedInput: (_ round: Int) -> Bool) throws {
+        for round in ledger.ledger.openRounds {
+            if sentMaskedInput(round) {
+                try ledger.commit(round: round, at: clock.epochSeconds())
+            } else {
+                try settle(round)
+            }
+        }
+    }
+
+    /// Pays for the round, then trains: the integers that are to be masked.
+    package func contribution(round: Int, adapter: LoRAAdapter) throws -> [Int32] {
+        let permit = try ledger.reserve(round: round, at: clock.epochSeconds())
+        let client = ClientRound(
+            plan: site.plan, training: site.configuration.training,
+            engine: TrainingEngine(model: site.base.model))
+        let random = randomness.stream("\(run)/round \(round)/\(name)")
+        let seeds = site.plan.noiseSeeds(using: random)
+        let values = try client.contribution(
+            of: site.examples, adapter: adapter,
+            rotation: site.plan.rotation(round: round, incoming: adapter.digest), permit: permit,
+            noiseSeeds: seeds, random: random)
+        noiseSeeds = (round, seeds)
+        return values
+    }
+
+    /// The session of a round whose contribution was made, and the stream that its keys are drawn from.
+    package func session(
+        round: Int, incoming: Digest
+    ) throws -> (session: ClientSession, random: StreamRandom) {
+        guard let (owner, seeds) = noiseSeeds, owner == round else {
+            preconditionFailure("a session follows its contribution")
+        }
+        noiseSeeds = nil
+        let session = ClientSession(
+            identity: identity, server: server, roster: roster,
+            policy: try site.plan.clientPolicy(round: round, incoming: incoming), journal: journal,
+            threads: 2, noiseSeeds: seeds)
+        return (session, randomness.stream("round \(round)/\(name)/keys"))
+    }
+
+    /// Must return before any part of the masked vector leaves.
+    package func commit(_ round: Int) throws {
+        try ledger.commit(round: round, at: clock.epochSeconds())
+    }
+
+    /// Takes the round's price back, if it was never made final.
+    package func settle(_ round: Int) throws {
+        guard ledger.ledger.openRounds.contains(round) else { return }
+        try ledger.abort(
+            round: round, beforeAnythingLeft: true, reason: "left before the masked vector",
+            at: clock.epochSeconds())
+    }
+
+    /// Whether this round was paid for already, by this process or an earlier one.
+    package func hasEntered(_ round: Int) -> Bool { ledger.ledger.rounds[round] != nil }
+
+    /// Ends this client's part; its ledger cannot grow any more.
+    package func close() throws {
+        guard !ledger.ledger.isClosed else { return }
+        try ledger.close(at: clock.epochSeconds())
+    }
+
+    /// ε charged in this run so far, by this client's own ledger.
+    package var epsilonSpent: Double {
+        get throws { try ledger.ledger.budget.epsilonSpent().upper }
+    }
+
+    /// Rounds that count as taken part in.
+    package var participations: Int { ledger.ledger.participations }
+}
+
+extension PreparedSite {
+    /// An adapter of the plan's shape, for what depends on the shape alone.
+    fileprivate var zeroAdapter: LoRAAdapter {
+        let shape = base.model.configuration
+        let count = LoRALayout(configuration.model.adapter, base: shape).count
+        return LoRAAdapter(
+            configuration: configuration.model.adapter, base: shape,
+            values: [Float](repeating: 0, count: count))
+    }
+}
