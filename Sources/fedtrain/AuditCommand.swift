@@ -11,11 +11,19 @@ struct AuditCommand: ResultCommand {
             Checks the ledger's chain and signatures, makes the report again and compares every byte, and \
             checks the adapter file against the ledger. Exit 13 when anything does not verify. What no audit \
             of files can see is a ledger that was false when it was written.
+
+            With --empirical, attacks the run's plan instead: made-up units join rounds of the same plan or \
+            not, by secret coins, and the coins are guessed from the opened sums. Nobody's data is touched and \
+            nothing is charged. The outcome goes on the run's record and into its report. Exit 13 when the \
+            guesses contradict the claim.
             """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The run's directory, such as runs/0001.")
+    @OptionGroup(title: "Empirical audit") var empirical: EmpiricalAuditOptions
+
+    @Argument(
+        help: "The run's directory, such as runs/0001; with --empirical also a workspace or federation.yaml.")
     var run: String
 
     @Option(help: "The server's public key in hexadecimal; the ledger's own when not given.")
@@ -29,9 +37,11 @@ struct AuditCommand: ResultCommand {
         let delta: Double?
         let unit: String?
         let publicKey: String?
+        var empirical: EmpiricalAuditPayload?
     }
 
     func execute(_ console: Console) throws -> Payload {
+        if empirical.empirical { return try empirical.execute(run, console) }
         let directory = RunDirectory(path: run)
         var expected: VerifyingKey?
         if let key {
@@ -48,11 +58,13 @@ struct AuditCommand: ResultCommand {
     }
 
     func describe(_ payload: Payload) -> String {
+        if let empirical = payload.empirical { return empirical.text }
         guard payload.verified, let epsilon = payload.epsilon, let delta = payload.delta else {
             return payload.findings.map { "does not verify: \($0)" }.joined(separator: "\n")
         }
         return """
-            verified: ledger, report (JSON, HTML, plot), signature and adapter of \(payload.run)
+            verified: ledger, report (JSON, HTML, plot), signature, adapters, configuration, events and clients' \
+            ledgers of \(payload.run)
             ε = \(decimal(epsilon, 6)) at δ = \(delta) for one \(payload.unit ?? ""), derived again from the ledger
             signed by \(payload.publicKey ?? "")
             """
@@ -60,6 +72,7 @@ struct AuditCommand: ResultCommand {
 
     func failure(in payload: Payload) -> CommandFailure? {
         guard !payload.verified else { return nil }
+        if let empirical = payload.empirical { return empirical.failure(at: payload.run) }
         return CommandFailure(
             .verification, "\(payload.findings.count) checks failed: \(payload.findings[0])", at: payload.run,
             privacy: "the report's numbers must not be relied on",

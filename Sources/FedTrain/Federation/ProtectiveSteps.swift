@@ -1,0 +1,37 @@
+import DP
+import Sodium
+
+/// The three steps of a contribution that its privacy claim rests on, whatever the vectors mean.
+///
+/// `genuine` is the only value outside tests. Tests plant broken ones to show that the empirical audit
+/// notices them; nothing that a configuration or a command says can reach this.
+package struct ProtectiveSteps: Sendable {
+    /// Draws one client's noise for one vector.
+    package var drawNoise: @Sendable (AggregationPlan, StreamRandom) -> NoiseShare
+    /// Makes what clips, rotates and rounds each unit.
+    package var makeEncoder: @Sendable (AggregationPlan, Rotation) -> UpdateEncoder
+    /// Adds the noise to the vector that leaves.
+    package var addNoise: @Sendable (consuming NoiseShare, inout [Int32]) -> Void
+
+    package static let genuine = ProtectiveSteps(
+        drawNoise: { plan, random in plan.noise.noiseShare(count: plan.length, using: random) },
+        makeEncoder: { plan, rotation in UpdateEncoder(plan: plan.encoding, rotation: rotation) },
+        addNoise: { noise, values in noise.add(to: &values) })
+
+    /// Noise, then units, then the sum of both.
+    ///
+    /// - Parameters:
+    ///   - random: the client's secret stream for noise, sampling and rounding.
+    ///   - addUnits: encodes each unit of privacy by itself into the vector.
+    package func contribution(
+        _ plan: AggregationPlan, rotation: Rotation, random: StreamRandom,
+        addUnits: (UpdateEncoder, inout [Int32]) throws -> Void
+    ) rethrows -> [Int32] {
+        // Noise first: its timing then says nothing about the data.
+        let noise = drawNoise(plan, random)
+        var values = [Int32](repeating: 0, count: plan.length)
+        try addUnits(makeEncoder(plan, rotation), &values)
+        addNoise(noise, &values)
+        return values
+    }
+}
