@@ -17,6 +17,7 @@ struct Fedtrain: ParsableCommand {
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
             EvaluateCommand.self, GenerateCommand.self, TokenizeCommand.self, PretrainCommand.self,
             BenchCommand.self,
+            StatusCommand.self, LogCommand.self, DoctorCommand.self, ExplainCommand.self,
         ])
 }
 
