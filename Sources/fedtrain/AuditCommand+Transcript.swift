@@ -23,19 +23,16 @@ struct TranscriptOptions: ParsableArguments {
     @Option(help: "Recompute only this many chunks, drawn at random; 0 checks everything but the vectors.")
     var sample: Int?
 
-    @Option(help: "Seed of the draw; unpredictable when not given.")
-    var seed: UInt64?
-
     /// Whether nothing but the transcript could have been given.
     var isPlain: Bool {
-        serverKey == nil && authorityKey == nil && roster == nil && sample == nil && seed == nil
+        serverKey == nil && authorityKey == nil && roster == nil && sample == nil
     }
 
     func validateValues() throws {
         guard sample ?? 0 >= 0 else { throw ValidationError("--sample must not be negative") }
     }
 
-    func audit(_ console: Console) throws -> TranscriptPayload {
+    func audit(_ console: Console, seed: UInt64?) throws -> TranscriptPayload {
         let round = PublishedRound(transcript: transcript!)
         let trust = TranscriptAudit.Trust(
             server: try serverKey.map { try publicKey($0, "--server-key") },

@@ -6,7 +6,7 @@ import Sodium
 struct AuditCommand: ResultCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",
-        abstract: "Verify a run's report, or recompute a published sum.",
+        abstract: "Verify a run's report, recompute a published sum, or attack a plan.",
         discussion: """
             Of a run's directory: checks the ledger's chain and signatures, makes the report again and \
             compares every byte, and checks the adapter file against the ledger. What no audit of files can \
@@ -17,18 +17,27 @@ struct AuditCommand: ResultCommand {
             where you pinned them; without --server-key and --authority-key those beside the transcript are \
             taken, which shows only that the files agree with one another.
 
-            Exit 13 when anything does not verify, 66 when a file is missing.
+            With --empirical: attacks the run's plan instead. Made-up units join rounds of the same plan or \
+            not, by secret coins, and the coins are guessed from the opened sums. Nobody's data is touched and \
+            nothing is charged. The outcome goes on the run's record and into its report.
+
+            Exit 13 when anything does not verify or the guesses contradict the claim, 66 when a file is missing.
             """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The run's directory, such as runs/0001.")
+    @Argument(
+        help: "The run's directory, such as runs/0001; with --empirical also a workspace or federation.yaml.")
     var run: String?
 
     @Option(help: "The server's public key in hexadecimal; the ledger's own when not given.")
     var key: String?
 
+    @Option(help: "Seed of what --sample or --empirical draws; unpredictable when not given.")
+    var seed: UInt64?
+
     @OptionGroup(title: "Published round") var published: TranscriptOptions
+    @OptionGroup(title: "Empirical audit") var empirical: EmpiricalAuditOptions
 
     enum Payload: Encodable {
         case run(RunPayload)
@@ -50,6 +59,7 @@ struct AuditCommand: ResultCommand {
         let delta: Double?
         let unit: String?
         let publicKey: String?
+        var empirical: EmpiricalAuditPayload?
     }
 
     func validate() throws {
@@ -58,7 +68,13 @@ struct AuditCommand: ResultCommand {
         }
         guard run == nil || published.isPlain else {
             throw ValidationError(
-                "--server-key, --authority-key, --roster, --sample and --seed go with --transcript")
+                "--server-key, --authority-key, --roster and --sample go with --transcript")
+        }
+        guard seed == nil || run == nil || empirical.empirical else {
+            throw ValidationError("--seed goes with --transcript or --empirical")
+        }
+        guard run != nil || !empirical.empirical else {
+            throw ValidationError("--empirical goes with a run, a workspace or a federation.yaml")
         }
         guard key == nil || run != nil else {
             throw ValidationError(
@@ -68,7 +84,8 @@ struct AuditCommand: ResultCommand {
     }
 
     func execute(_ console: Console) throws -> Payload {
-        guard let run else { return .transcript(try published.audit(console)) }
+        guard let run else { return .transcript(try published.audit(console, seed: seed)) }
+        if empirical.empirical { return .run(try empirical.execute(run, console, seed: seed)) }
         let directory = RunDirectory(path: run)
         let expected = try key.map { try publicKey($0, "--key") }
         let audit = try RunAudit(directory, expecting: expected)
@@ -83,11 +100,13 @@ struct AuditCommand: ResultCommand {
         switch payload {
         case .transcript(let payload): return payload.text
         case .run(let payload):
+            if let empirical = payload.empirical { return empirical.text }
             guard payload.verified, let epsilon = payload.epsilon, let delta = payload.delta else {
                 return payload.findings.map { "does not verify: \($0)" }.joined(separator: "\n")
             }
             return """
-                verified: ledger, report (JSON, HTML, plot), signature and adapter of \(payload.run)
+                verified: ledger, report (JSON, HTML, plot), signature, adapters, configuration, events and clients' \
+                ledgers of \(payload.run)
                 ε = \(decimal(epsilon, 6)) at δ = \(delta) for one \(payload.unit ?? ""), derived again from the ledger
                 signed by \(payload.publicKey ?? "")
                 """
@@ -99,6 +118,7 @@ struct AuditCommand: ResultCommand {
         case .transcript(let payload): return payload.failure
         case .run(let payload):
             guard !payload.verified else { return nil }
+            if let empirical = payload.empirical { return empirical.failure(at: payload.run) }
             return CommandFailure(
                 .verification, "\(payload.findings.count) checks failed: \(payload.findings[0])",
                 at: payload.run,

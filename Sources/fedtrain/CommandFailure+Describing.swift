@@ -165,6 +165,11 @@ extension CommandFailure {
                 .configuration, "a second file would be the client `\(name)`", at: file,
                 privacy: "nothing was trained or spent",
                 hint: "give each client's file a name of its own up to the first dot")
+        case .otherPlan(let run):
+            self.init(
+                .verification,
+                "its configuration.json does not lead to the mechanism that its ledger charged", at: run,
+                privacy: "nothing was spent", hint: "fedtrain audit \(run) names the files that were changed")
         case .notARun(let path):
             self.init(
                 .missingInput, "this is no run directory: it has no ledger.jsonl", at: path,

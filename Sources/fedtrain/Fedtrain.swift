@@ -16,7 +16,9 @@ struct Fedtrain: ParsableCommand {
             DemoCommand.self, InitCommand.self, PlanCommand.self, SimulateCommand.self,
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
             EvaluateCommand.self, GenerateCommand.self, TokenizeCommand.self, PretrainCommand.self,
-            EmulatorCommand.self, BenchCommand.self, ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
+            ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
+            EmulatorCommand.self, BenchCommand.self,
+            StatusCommand.self, LogCommand.self, DoctorCommand.self, ExplainCommand.self,
         ])
 }
 

@@ -66,16 +66,22 @@ public struct OneRunAudit: Hashable, Sendable {
         return min(1, tail + 2 * Double(canaries) * delta * best)
     }
 
-    /// Whether this many right guesses are too many for a run that is `mu`-GDP ([MMC25], algorithm
-    /// of the f-DP one-run audit, with f̄(x) = Φ(Φ⁻¹(x) − μ)).
+    /// Whether this many right guesses are too many for a run that is `mu`-GDP.
     public func refutes(mu: Double) -> Bool {
+        refutes { NormalDistribution.cumulative(NormalDistribution.quantile($0) - mu) }
+    }
+
+    /// Whether this many right guesses are too many for a run with trade-off function f ([MMC25],
+    /// algorithm of the f-DP one-run audit).
+    ///
+    /// - Parameter complement: f̄(x) = f(1 − x) for 0 < x < 1, or anything below it.
+    package func refutes(_ complement: (Double) -> Double) -> Bool {
         let m = Double(canaries)
         var right = significance * Double(correct) / m
         var wrong = significance * Double(guesses - correct) / m
         for i in stride(from: correct - 1, through: 0, by: -1) {
             guard right > 0, right < 1 else { break }
-            let forced = NormalDistribution.cumulative(NormalDistribution.quantile(right) - mu)
-            let next = max(wrong, forced)
+            let next = max(wrong, complement(right))
             right += Double(i) / Double(guesses - i) * (next - wrong)
             wrong = next
         }

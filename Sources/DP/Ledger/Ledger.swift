@@ -6,8 +6,8 @@ import Sodium
 /// Rules. The first record is the plan. Rounds are reserved in rising order, each once, and only
 /// while the budget, the participation limit and the gap allow it. A commit needs a reservation
 /// and at least `minSurvivors`; a release needs a commit. An abort returns the reserved cost only
-/// if nothing had left; otherwise it stays spent. Time never runs backwards. Nothing follows a
-/// close.
+/// if nothing had left; otherwise it stays spent. Time never runs backwards. Nothing but audits
+/// follows a close.
 public struct Ledger: Sendable {
     public let plan: PlanStatement
     public let key: VerifyingKey
@@ -127,7 +127,7 @@ public struct Ledger: Sendable {
 
     /// Changes the state by one record, or says which rule forbids it and changes nothing.
     mutating func apply(_ record: LedgerRecord) throws(LedgerError) {
-        guard !isClosed else { throw .refused("the ledger is closed") }
+        guard !isClosed || record.kind == .audit else { throw .refused("the ledger is closed") }
         guard record.run == plan.run else { throw .refused("the record is about another run") }
         if let last = records.last, record.time < last.time {
             throw .refused("its time is \(last.time - record.time) s before the record it follows")
@@ -152,7 +152,7 @@ public struct Ledger: Sendable {
             try applyAbort(round: try Self.round(of: record), record)
         case .score:
             if let event = record.event { try budget.charge(event) }
-        case .note:
+        case .note, .audit:
             break
         case .close:
             guard openRounds.isEmpty else {

@@ -155,6 +155,11 @@ public final class LedgerFile {
         try append(.note, at: time, payload: payload)
     }
 
+    /// Records what an empirical audit found; the only record that a closed ledger takes.
+    public func audit(at time: Int, payload: [String: String]) throws(LedgerError) {
+        try append(.audit, at: time, payload: payload)
+    }
+
     public func close(at time: Int, payload: [String: String] = [:]) throws(LedgerError) {
         try append(.close, at: time, payload: payload)
     }

@@ -23,7 +23,9 @@ public struct LedgerRecord: Hashable, Sendable {
         case score
         /// A deviation or remark for the report.
         case note
-        /// The run is over; nothing follows.
+        /// What an empirical audit of the run's plan found. It touches nobody's data and charges nothing.
+        case audit
+        /// The run is over; nothing but audits follows.
         case close
     }
 

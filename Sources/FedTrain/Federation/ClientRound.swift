@@ -3,10 +3,21 @@ import Models
 import Sodium
 
 /// The client's half of a coordinate's way, up to the masks: one function, read from top to bottom.
-struct ClientRound {
+package struct ClientRound {
     let plan: RoundPlan
-    let training: FederationConfiguration.Training
-    let engine: TrainingEngine
+    package let training: FederationConfiguration.Training
+    package let engine: TrainingEngine
+    let steps: ProtectiveSteps
+
+    package init(
+        plan: RoundPlan, training: FederationConfiguration.Training, engine: TrainingEngine,
+        steps: ProtectiveSteps = .genuine
+    ) {
+        self.plan = plan
+        self.training = training
+        self.engine = engine
+        self.steps = steps
+    }
 
     /// Noise, then training, then clipping, rotation and rounding; the sum of both leaves.
     ///
@@ -15,39 +26,25 @@ struct ClientRound {
     ///   - noiseSeeds: `plan.noiseSeeds` of this round, for the noise that may be removed again.
     ///   - random: the client's secret stream for noise, sampling and rounding.
     /// - Returns: `plan.aggregation.length` noisy integers, ready for the masks.
-    func contribution(
+    package func contribution(
         of examples: [TokenizedExample], adapter: LoRAAdapter, rotation: Rotation,
         permit: consuming Permit, noiseSeeds: [SecretBytes] = [], random: StreamRandom
     ) throws -> [Int32] {
         precondition(permit.event == plan.event, "the permit pays for another event")
-        // Noise first: its timing then says nothing about the data.
-        let noise = plan.aggregation.noise.noiseShare(
-            count: plan.aggregation.length, seeds: noiseSeeds, using: random)
-        var values = [Int32](repeating: 0, count: plan.aggregation.length)
-        let encoder = UpdateEncoder(plan: plan.aggregation.encoding, rotation: rotation)
-        switch plan.algorithm {
-        case .dpFedSGD:
-            try addRecordGradients(
-                of: sample(examples, random), adapter: adapter, encoder: encoder, to: &values,
-                random: random)
-        case .fedAvg:
-            let update = try localUpdate(of: examples, adapter: adapter, random: random)
-            encoder.encode(update, addingTo: &values, random: random)
+        return try steps.contribution(
+            plan.aggregation, rotation: rotation, noiseSeeds: noiseSeeds, random: random
+        ) {
+            encoder, values in
+            switch plan.algorithm {
+            case .dpFedSGD:
+                try addRecordGradients(
+                    of: plan.sample(examples, random), adapter: adapter, encoder: encoder, to: &values,
+                    random: random)
+            case .fedAvg:
+                let update = try localUpdate(of: examples, adapter: adapter, random: random)
+                encoder.encode(update, addingTo: &values, random: random)
+            }
         }
-        noise.add(to: &values)
-        return values
-    }
-
-    /// Each record joins with probability q, by a coin of its own that never leaves the client.
-    private func sample(
-        _ examples: [TokenizedExample], _ random: StreamRandom
-    ) -> [TokenizedExample] {
-        guard plan.samplingRate < 1 else { return examples }
-        // q is a fraction of small integers: an exact coin, no rounded probability.
-        let numerator = plan.samplingRate.numerator.asUInt64!
-        let denominator = plan.samplingRate.denominator.asUInt64!
-        var source = random
-        return examples.filter { _ in source.uniform(below: denominator) < numerator }
     }
 
     /// One integer vector of bounded norm for each record, added up.
@@ -75,5 +72,17 @@ struct ClientRound {
                 learningRate: Float(training.learningRate)))
         var generator = SplitMix64(seed: random.nextUInt64())
         return try trainer.train(adapter, part: plan.part, on: examples, generator: &generator).update
+    }
+}
+
+extension RoundPlan {
+    /// Each unit joins with probability q, by a coin of its own that never leaves the client.
+    func sample<Unit>(_ units: [Unit], _ random: StreamRandom) -> [Unit] {
+        guard samplingRate < 1 else { return units }
+        // q is a fraction of small integers: an exact coin, no rounded probability.
+        let numerator = samplingRate.numerator.asUInt64!
+        let denominator = samplingRate.denominator.asUInt64!
+        var source = random
+        return units.filter { _ in source.uniform(below: denominator) < numerator }
     }
 }

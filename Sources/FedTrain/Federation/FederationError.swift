@@ -21,6 +21,8 @@ public enum FederationError: Error, Equatable, Sendable {
     case overBudget(planned: String, budget: String, affordable: Int)
     /// A file is both trained on and held out.
     case heldOutIsTraining(String)
+    /// A run's configuration file does not lead to the event that its ledger charged.
+    case otherPlan(run: String)
     /// Two files would be one client.
     case duplicateClient(name: String, file: String)
 }

@@ -91,9 +91,9 @@ public final class LocalFederation {
         }
     }
 
-    /// Ends the run: the ledger names the adapter's files, and nothing can be added any more.
+    /// Ends the run: the ledger names the run's files, and nothing but audits can be added any more.
     public func close() throws {
-        try ledger.note(at: clock.epochSeconds(), payload: try AdapterNote.payload(of: run))
+        try ledger.note(at: clock.epochSeconds(), payload: try RunFiles.closingPayload(of: run))
         try ledger.close(at: clock.epochSeconds())
     }
 
@@ -135,6 +135,9 @@ public final class LocalFederation {
             try PeftAdapter.write(
                 adapter, to: run.globalAdapter(round: round),
                 baseModelName: configuration.model.baseDirectory)
+            payload[RunFiles.roundAdapterField] = try RunFiles.adapterDigest(
+                in: run.globalAdapter(round: round)
+            ).hex
             try ledger.release(round: round, at: clock.epochSeconds(), payload: payload)
             summary = RoundSummary(
                 round: round, trace: trace, survivors: sum.survivors.count, fault: nil,

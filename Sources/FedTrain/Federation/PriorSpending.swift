@@ -54,7 +54,7 @@ public struct PriorSpending: Sendable, Equatable {
     }
 
     /// A run's ledger, held against its acknowledgement; nil for a run that never started.
-    private static func ledger(of run: RunDirectory, expecting key: VerifyingKey?) throws -> Ledger? {
+    static func ledger(of run: RunDirectory, expecting key: VerifyingKey?) throws -> Ledger? {
         let files = FileManager.default
         let acknowledged = files.contents(atPath: run.ledger + ".ack")
         guard let log = files.contents(atPath: run.ledger) else {

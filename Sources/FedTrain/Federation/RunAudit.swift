@@ -2,8 +2,8 @@ import DP
 import Foundation
 import Sodium
 
-/// Checks a run's ledger and its acknowledgement, report, plot, signature and final adapter. The log of
-/// events, the per-round adapters and the clients' own ledgers are not part of the report's claim.
+/// Checks a run's ledger and its acknowledgement, report, plot, signature, and every other file that the
+/// ledger names by its digest (`RunFiles`).
 public struct RunAudit {
     /// What does not verify, in words; empty when everything does.
     public private(set) var findings: [String] = []
@@ -26,7 +26,7 @@ public struct RunAudit {
         compare(run.reportPlot, with: report?.epsilonPlotSVG() ?? [], "plot")
         let acknowledgement = "{\"head\":\"\(ledger.head.hex)\",\"length\":\"\(ledgerBytes.count)\"}"
         compare(run.ledger + ".ack", with: Array(acknowledgement.utf8), "ledger acknowledgement")
-        checkAdapter(run, ledger)
+        findings += RunFiles.findings(run, ledger)
     }
 
     private mutating func checkReport(
@@ -43,21 +43,6 @@ public struct RunAudit {
         ).map { "\($0)" }
     }
 
-    /// The adapter's files must be those whose digest the ledger recorded before it was closed.
-    private mutating func checkAdapter(_ run: RunDirectory, _ ledger: Ledger) {
-        let notes = ledger.records.filter { $0.kind == .note }.map(\.payload)
-        guard let note = notes.last(where: { $0[AdapterNote.digestField] != nil }) else {
-            if ledger.isClosed || FileManager.default.fileExists(atPath: run.adapter) {
-                findings.append("adapter: no record of the ledger names it")
-            }
-            return
-        }
-        let found = try? AdapterNote.digest(of: run)
-        if found?.hex != note[AdapterNote.digestField] {
-            findings.append("adapter: its files are not those that the ledger names")
-        }
-    }
-
     private mutating func compare(_ path: String, with expected: [UInt8], _ name: String) {
         guard let found = Self.read(path) else {
             findings.append("\(name): the file is missing")
@@ -68,20 +53,5 @@ public struct RunAudit {
 
     private static func read(_ path: String) -> [UInt8]? {
         FileManager.default.contents(atPath: path).map { Array($0) }
-    }
-}
-
-/// The ledger's note about the adapter that a run ends with.
-enum AdapterNote {
-    static let digestField = LedgerFacts.adapterFiles
-
-    static func payload(of run: RunDirectory) throws -> [String: String] {
-        ["what": "final adapter written", digestField: try digest(of: run).hex]
-    }
-
-    /// One digest over both files of the adapter directory.
-    static func digest(of run: RunDirectory) throws -> Digest {
-        try BaseModel.digest(
-            of: ["adapter_config.json", "adapter_model.safetensors"], in: run.adapter)
     }
 }

@@ -20,6 +20,8 @@ public struct Workspace: Sendable {
     public var keysDirectory: String { "\(root)/keys" }
     public var runsDirectory: String { "\(root)/runs" }
 
+    var lockFile: String { "\(runsDirectory)/.lock" }
+
     /// The runs so far, oldest first.
     public func runs() -> [RunDirectory] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: runsDirectory)) ?? []

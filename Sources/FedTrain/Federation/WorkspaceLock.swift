@@ -9,7 +9,7 @@ public final class WorkspaceLock {
     /// - Throws: `LedgerError.inUse` when another process holds the workspace.
     public init(_ workspace: Workspace) throws {
         try AtomicFile.makeDirectory(workspace.runsDirectory)
-        let path = "\(workspace.runsDirectory)/.lock"
+        let path = workspace.lockFile
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw CheckpointError(.cannotWrite, file: path, "the workspace's lock cannot be opened")

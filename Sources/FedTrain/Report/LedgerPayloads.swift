@@ -40,6 +40,10 @@ public enum LedgerFacts {
 
     /// Payload of a note, not a fact of the plan: the digest of the adapter's files.
     public static let adapterFiles = "adapterFiles"
+    /// Beside it: the digests of the run's configuration, its log of events and its clients' ledgers.
+    static let configurationFile = "configurationFile"
+    static let eventsFile = "eventsFile"
+    static let clientLedgers = "clientLedgers"
 }
 
 /// Who was left after each stage of a round: the payload of `commit`, `release` and `abort` records.

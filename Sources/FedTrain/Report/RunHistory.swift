@@ -61,6 +61,8 @@ struct RunHistory: Sendable {
     private(set) var sideReleases: [SideRelease] = []
     /// Digest of the adapter's files, as the last note about them says.
     private(set) var adapterFiles: String?
+    /// Empirical audits of the plan, oldest first.
+    private(set) var audits: [AuditOutcome] = []
     /// Remarks in the order they were written.
     private(set) var notes: [(time: Int, text: String)] = []
 
@@ -71,7 +73,7 @@ struct RunHistory: Sendable {
         head = ledger.head
         recordCount = ledger.records.count
         startedAt = ledger.records[0].time
-        endedAt = ledger.records[ledger.records.count - 1].time
+        endedAt = (ledger.records.last { $0.kind != .audit } ?? ledger.records[0]).time
         isClosed = ledger.isClosed
         for record in ledger.records { try take(record) }
         for index in rounds.indices { try settle(&rounds[index], as: ledger) }
@@ -111,6 +113,14 @@ struct RunHistory: Sendable {
             } else if record.event == nil {
                 throw unreadable("a score without name, metric, value or count")
             }
+        case .audit:
+            guard let audit = AuditOutcome(payload: record.payload), audit.unit == plan.event.unit,
+                audit.delta == delta,
+                let tally = try? EventTally(plan.event, count: audit.participations),
+                let claimed = try? plan.accountant.accountant.epsilon(of: tally, delta: delta).upper,
+                Figures.rounded(claimed, .up) == audit.epsilonClaimed
+            else { throw unreadable("an audit of another claim, or one whose figures do not follow") }
+            audits.append(audit)
         case .note where record.payload[LedgerFacts.adapterFiles] != nil:
             adapterFiles = record.payload[LedgerFacts.adapterFiles]
         case .note:

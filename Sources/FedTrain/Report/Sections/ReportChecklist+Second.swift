@@ -118,18 +118,6 @@ extension ReportDocument {
         return section
     }
 
-    static func audit(_ account: RunAccount) -> Section {
-        Section(
-            key: "audit", title: "Empirical audit",
-            facts: [
-                Fact(
-                    key: "audit", label: "Audit",
-                    value: .notApplicable(
-                        "no canaries were used in this run. The guarantee rests on the mechanism and its proofs; "
-                            + "an attack might reveal an error in them, and none was tried here"))
-            ])
-    }
-
     static func utility(_ account: RunAccount) -> Section {
         let plan = account.plan
         var facts: [Fact] = []

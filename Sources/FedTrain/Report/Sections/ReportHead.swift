@@ -64,6 +64,14 @@ extension ReportDocument {
         func add(_ key: String, _ label: String, _ text: String) {
             notices.append(Fact(key: key, label: label, value: .text(text)))
         }
+        if let audit = account.history.audits.last(where: \.refutesClaim) {
+            add(
+                "refuted", "Contradicted by an audit",
+                "An empirical audit of this run's plan found a leak of at least ε = "
+                    + "\(ReportSentences.epsilon(audit.epsilonLowerBound)), more than the mechanism can have if it is "
+                    + "built as it is described. Do not rely on the guarantee below before the cause is known."
+            )
+        }
         if let earlier = account.earlier {
             let runs =
                 earlier.runs.map { $0 == 1 ? "One earlier run" : "\($0) earlier runs" } ?? "Earlier runs"
