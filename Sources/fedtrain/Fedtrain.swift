@@ -15,8 +15,8 @@ struct Fedtrain: ParsableCommand {
         subcommands: [
             DemoCommand.self, InitCommand.self, PlanCommand.self, SimulateCommand.self,
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
-            EvaluateCommand.self, GenerateCommand.self, TokenizeCommand.self, PretrainCommand.self,
-            EmulatorCommand.self, BenchCommand.self,
+            EvaluateCommand.self, GenerateCommand.self, AdapterCommand.self, TokenizeCommand.self,
+            PretrainCommand.self, EmulatorCommand.self, BenchCommand.self,
         ])
 }
 

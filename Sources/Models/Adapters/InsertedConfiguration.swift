@@ -32,9 +32,11 @@ public enum InsertedConfiguration: Sendable, Equatable, Codable {
         }
     }
 
-    /// The linears that IA3 scales: their outputs, except for `down`, whose inputs are scaled.
+    /// The linears that IA3 scales, `peft`'s choice for the family: their outputs, except for `down`, whose
+    /// inputs are scaled.
     package static func ia3Modules(_ base: ModelConfiguration) -> [LinearModule] {
-        base.hasFusedQueryKeyValue ? [.queryKeyValue, .down] : [.key, .value, .down]
+        if base.hasFusedQueryKeyValue { return [.queryKeyValue, .down] }
+        return base.family == .qwen2 ? [.query, .value, .down] : [.key, .value, .down]
     }
 
     /// Width of a bottleneck.

@@ -11,7 +11,7 @@ public struct Evaluator: Sendable {
     /// - Parameter threads: how many threads share the work; nil for all of the machine's cores.
     /// - Throws: `EngineError.adapterDoesNotFit` for an adapter of another base.
     public init(
-        model: LanguageModel, adapter: Adapter?, threads: Int? = nil
+        model: LanguageModel, adapter: Adapter? = nil, threads: Int? = nil
     ) throws(EngineError) {
         self.model = model
         self.adapter = adapter
@@ -19,11 +19,11 @@ public struct Evaluator: Sendable {
         adapted = try AdaptedModel(model, adapter: adapter, pool: pool)
     }
 
-    /// The same for a LoRA adapter, or for the base alone.
+    /// The same for a LoRA adapter.
     public init(
-        model: LanguageModel, adapter: LoRAAdapter? = nil, threads: Int? = nil
+        model: LanguageModel, adapter: LoRAAdapter, threads: Int? = nil
     ) throws(EngineError) {
-        try self.init(model: model, adapter: adapter.map(Adapter.lora), threads: threads)
+        try self.init(model: model, adapter: Adapter.lora(adapter), threads: threads)
     }
 
     /// Mean cross-entropy (natural logarithm) over all predicted tokens, and their number.
