@@ -29,6 +29,16 @@ struct EvaluateCommand: ResultCommand {
     @Option(help: "How instruction records become text: plain or alpaca.")
     var template: PromptTemplate = .plain
 
+    @Option(
+        help:
+            "Records longer than the model's window: refuse, truncate or drop them. A loss over cut records is not the file's."
+    )
+    var overlong: Overlong = .refuse
+
+    enum Overlong: String, ExpressibleByArgument, CaseIterable {
+        case refuse, truncate, drop
+    }
+
     struct Payload: Encodable {
         let metric: String
         let loss: Double?
@@ -44,10 +54,12 @@ struct EvaluateCommand: ResultCommand {
         let records = try RecordFile.read(data)
         let tokenizer = RecordTokenizer(
             tokenizer: base.tokenizer, template: template,
-            tokensMax: base.model.configuration.sequenceLengthMax, endToken: base.endTokens.first)
+            tokensMax: base.model.configuration.sequenceLengthMax - (adapter?.virtualTokens ?? 0),
+            overlong: overlong == .truncate ? .truncate : .drop, endToken: base.endTokens.first)
         switch metric {
         case .loss:
             let set = tokenizer.examples(records)
+            if overlong == .refuse { try refuseOverlong(records, set, tokenizer) }
             guard !set.examples.isEmpty else {
                 throw CommandFailure(
                     .badInput, "none of the \(records.count) records can be scored: \(set.summary)", at: data)
@@ -63,6 +75,20 @@ struct EvaluateCommand: ResultCommand {
                 metric: metric.rawValue, loss: nil, tokens: nil, exactMatch: score.value,
                 records: score.count, unusable: records.count - score.count)
         }
+    }
+
+    private func refuseOverlong(
+        _ records: [Record], _ set: TokenizedRecords, _ tokenizer: RecordTokenizer
+    ) throws {
+        guard set.unusableCounts[.tooLong] != nil,
+            let index = records.firstIndex(where: { tokenizer.ids(of: $0).count > tokenizer.tokensMax })
+        else { return }
+        throw CommandFailure(
+            .badInput,
+            "record \(index + 1) has \(tokenizer.ids(of: records[index]).count) tokens, "
+                + "the model's window is \(tokenizer.tokensMax)",
+            at: data, privacy: "nothing left this process",
+            hint: "leave such records out, or say --overlong truncate or --overlong drop")
     }
 
     func describe(_ payload: Payload) -> String {

@@ -15,10 +15,10 @@ struct Fedtrain: ParsableCommand {
         subcommands: [
             DemoCommand.self, InitCommand.self, PlanCommand.self, SimulateCommand.self,
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
-            EvaluateCommand.self, GenerateCommand.self, TokenizeCommand.self, PretrainCommand.self,
-            ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
-            EmulatorCommand.self, BenchCommand.self,
-            StatusCommand.self, LogCommand.self, DoctorCommand.self, ExplainCommand.self,
+            EvaluateCommand.self, GenerateCommand.self, AdapterCommand.self, TokenizeCommand.self,
+            PretrainCommand.self, ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
+            EmulatorCommand.self, StatusCommand.self, LogCommand.self, DoctorCommand.self,
+            ExplainCommand.self, BenchCommand.self,
         ])
 }
 

@@ -7,7 +7,7 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Hugging Face directory of the base model; the built-in one when not given.")
     var base: String?
 
-    @Option(help: "Adapter directory in `peft` layout.")
+    @Option(help: "Adapter directory in the layout of `peft` (a bottleneck's in that of `adapters`).")
     var adapter: String?
 
     func loadBase(_ console: Console) throws -> BaseModel {
@@ -16,8 +16,8 @@ struct ModelOptions: ParsableArguments {
         return try BaseModel.load(directory: directory)
     }
 
-    func loadAdapter(for base: BaseModel) throws -> LoRAAdapter? {
-        try adapter.map { try PeftAdapter.read($0, base: base.model.configuration) }
+    func loadAdapter(for base: BaseModel) throws -> Adapter? {
+        try adapter.map { try PeftAdapter.readAny($0, base: base.model.configuration) }
     }
 }
 

@@ -137,7 +137,7 @@ struct OffsiteTorchTests {
             configuration: configuration, base: student.configuration, values: values)
         let plugged = try shape.plugIn(adapter, into: Self.full.configuration)
         func loss(_ model: LanguageModel, _ adapter: LoRAAdapter?) throws -> Double {
-            try Evaluator(model: model, adapter: adapter).meanLoss(examples).loss
+            try Evaluator(model: model, adapter: adapter.map(Adapter.lora)).meanLoss(examples).loss
         }
         #expect(abs(try loss(student, nil) - test.plugIn.emulatorZeroShot) < 5e-6)
         #expect(abs(try loss(Self.full, nil) - test.plugIn.fullZeroShot) < 5e-6)

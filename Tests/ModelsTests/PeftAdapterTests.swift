@@ -71,7 +71,7 @@ import Testing
         let adapter = try PeftAdapter.read(folder + "/adapter", base: model.configuration)
         for (index, text) in expected["texts"]!.array!.enumerated() {
             let example = TokenizedExample(tokens: tokenizer.encode(text.string!))
-            let base = try Evaluator(model: model, adapter: nil).meanLoss([example]).loss
+            let base = try Evaluator(model: model).meanLoss([example]).loss
             let adapted = try Evaluator(model: model, adapter: adapter).meanLoss([example]).loss
             #expect(abs(base - expected["base_loss"]!.array![index].number!) < 2e-5)
             #expect(abs(adapted - expected["adapter_loss"]!.array![index].number!) < 2e-5)

@@ -1,7 +1,7 @@
 import Models
 import Sodium
 
-extension LoRAAdapter {
+extension Adapter {
     /// Names an adapter's exact numbers: the next round's masks are bound to it.
     public var digest: Digest {
         var hasher = Hasher256()
@@ -9,6 +9,11 @@ extension LoRAAdapter {
         values.withUnsafeBytes { hasher.update($0) }
         return hasher.finish()
     }
+}
+
+extension LoRAAdapter {
+    /// Names an adapter's exact numbers.
+    public var digest: Digest { Adapter.lora(self).digest }
 
     /// Names an adapter's shape: rank, scaling, and where each matrix lies.
     public var layoutDigest: Digest {

@@ -18,7 +18,12 @@ public enum HeldOutTest: Sendable {
     /// Longest answer that is generated, in tokens.
     static let answerTokensMax = 40
 
-    public func score(base: BaseModel, adapter: LoRAAdapter?) throws -> Score {
+    public func score(base: BaseModel, adapter: LoRAAdapter) throws -> Score {
+        try score(base: base, adapter: .lora(adapter))
+    }
+
+    /// - Parameter adapter: of any kind; nil scores the base alone.
+    public func score(base: BaseModel, adapter: Adapter?) throws -> Score {
         let evaluator = try Evaluator(model: base.model, adapter: adapter)
         switch self {
         case .loss(let examples):

@@ -72,6 +72,7 @@ extension HeldOutTest {
     /// The score with a 95 % interval: Wilson's for a share of answers, the ratio estimator's normal
     /// interval for a mean loss over tokens.
     public func scored(_ name: String, base: BaseModel, adapter: LoRAAdapter?) throws -> ScoredModel {
+        let adapter = adapter.map(Adapter.lora)
         let score = try score(base: base, adapter: adapter)
         let interval: (Double, Double)
         switch self {

@@ -62,13 +62,7 @@ public enum PeftAdapter {
             unread.remove(nameOfA)
             unread.remove(nameOfB)
         }
-        if let name = unread.min() {
-            throw CheckpointError(
-                .mismatch, file: file.path,
-                "tensor \(name) belongs to no adapted linear of this base"
-                    + (unread.count > 1 ? " (nor do \(unread.count - 1) others)" : ""),
-                hint: "The adapter was made for another base; give the base that it was trained on")
-        }
+        try requireAllRead(unread, of: file)
         return LoRAAdapter(configuration: lora, base: base, values: values)
     }
 
@@ -76,7 +70,7 @@ public enum PeftAdapter {
         "\(keyPrefix)\(names.block(entry.layer))\(names.path(entry.module)).lora_\(factor).weight"
     }
 
-    private static func tensor(
+    static func tensor(
         _ name: String, shape: [Int], of file: SafeTensorsFile, base: ModelConfiguration
     ) throws(CheckpointError) -> [Float] {
         let hint = "The adapter was made for another base; give the base that it was trained on"

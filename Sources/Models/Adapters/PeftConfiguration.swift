@@ -57,11 +57,14 @@ struct PeftConfiguration {
         let rank = try fields.positive("r", default: 8)
         let modules = try modules(of: weights, base: base)
         if let listed = json["target_modules"]?.array?.compactMap(\.string) {
-            for module in modules
-            where !listed.contains(where: { ".\(base.names.path(module))".hasSuffix(".\($0)") }) {
-                throw CheckpointError(
-                    .malformed, file: weights.path,
-                    "has weights for \(base.names.path(module)), which target_modules does not list")
+            for tensor in weights.tensors {
+                // `.lora_A.weight` or `.lora_B.weight` follows the path that `peft` matches the end of.
+                let path = ".\(tensor.name.dropLast(".lora_A.weight".count))"
+                guard listed.contains(where: { path.hasSuffix(".\($0)") }) else {
+                    throw CheckpointError(
+                        .malformed, file: weights.path,
+                        "has weights for \(path.dropFirst()), which target_modules does not list")
+                }
             }
         }
         return LoRAConfiguration(

@@ -141,6 +141,11 @@ extension ModelConfiguration {
         Site.allCases.flatMap { modules(of: $0) }
     }
 
+    /// What the family calls an adapter's linears, as `peft`'s `target_modules` has them.
+    public func targetNames(of lora: LoRAConfiguration) -> [String] {
+        names.targetNames(lora.targetModules)
+    }
+
     /// The linears that share one product.
     package func modules(of site: Site) -> [LinearModule] {
         switch site {

@@ -197,13 +197,18 @@ extension ModelConfiguration {
         _ fields: ConfigurationFields, maximumPositions: Int, thetaKey: String = "rope_theta"
     ) throws(CheckpointError) -> RotaryEmbedding {
         let theta = try fields.positiveNumber(thetaKey, default: 10_000)
+        var found: RotaryEmbedding?
         for key in ["rope_parameters", "rope_scaling"] where fields.isPresent(key) {
             let nested = try fields.nested(key)
-            return RotaryEmbedding(
-                theta: try nested.positiveNumber("rope_theta", default: theta),
+            let rotary = RotaryEmbedding(
+                theta: try nested.positiveNumber("rope_theta", default: found?.theta ?? theta),
                 scaling: try rotaryScaling(nested, maximumPositions: maximumPositions))
+            guard found == nil || found == rotary else {
+                throw fields.malformed(key, "contradicts rope_parameters")
+            }
+            found = rotary
         }
-        return RotaryEmbedding(theta: theta)
+        return found ?? RotaryEmbedding(theta: theta)
     }
 
     private static func rotaryScaling(

@@ -29,7 +29,7 @@ extension Evaluator {
     ) throws(EngineError) -> [[Int32]] {
         for (index, prompt) in prompts.enumerated() {
             guard !prompt.isEmpty else { throw EngineError.emptyPrompt(prompt: index) }
-            try model.validate(prompt, index)
+            try model.validate(prompt, index, virtualTokens: adapted.virtualTokens)
         }
         var seeds = [UInt64](repeating: 0, count: prompts.count)
         if sampling.temperature > 0 {
@@ -106,8 +106,8 @@ private struct PromptGroup {
         let configuration = model.base.configuration
         sequences = zip(prompts, seeds).map { prompt, seed in
             let newTokensMax = min(
-                sampling.maxNewTokens, configuration.sequenceLengthMax - prompt.count)
-            let capacity = prompt.count + newTokensMax
+                sampling.maxNewTokens, configuration.sequenceLengthMax - model.virtualTokens - prompt.count)
+            let capacity = model.virtualTokens + prompt.count + newTokensMax
             return Sequence(
                 cache: arena.floats(
                     2 * configuration.layerCount * capacity * configuration.keyValueWidth),
@@ -120,9 +120,9 @@ private struct PromptGroup {
         group.readPrompts()
         let (configuration, arena, rows) = (group.configuration, group.arena, group.sequences.count)
         let attention = AttentionState(
-            configuration, rows: rows, input: arena.floats(rows * configuration.hiddenSize),
+            group.model, rows: rows, input: arena.floats(rows * configuration.hiddenSize),
             arena: arena)
-        let mlp = MLPState(configuration, rows: rows, after: attention, arena: arena)
+        let mlp = MLPState(group.model, rows: rows, after: attention, arena: arena)
         let spare = arena.floats(rows * configuration.hiddenSize)
         while true {
             let alive = group.sequences.indices.filter { !group.sequences[$0].isFinished }
@@ -136,7 +136,7 @@ private struct PromptGroup {
     private mutating func readPrompts() {
         let mark = arena.mark
         defer { arena.release(to: mark) }
-        var pack = Pack()
+        var pack = Pack(virtualTokens: model.virtualTokens)
         for prompt in prompts { pack.append(prompt: prompt) }
         let pass = GraphPass(model, pack, arena: arena, pool: pool, keepsStates: false) { layer, qkv in
             for (index, segment) in pack.segments.enumerated() {
@@ -147,7 +147,7 @@ private struct PromptGroup {
         let logits = arena.floats(sequences.count * vocabulary)
         pass.logits(into: logits)
         for index in sequences.indices {
-            sequences[index].length = prompts[index].count
+            sequences[index].length = model.virtualTokens + prompts[index].count
             accept(index, logits + index * vocabulary)
         }
     }

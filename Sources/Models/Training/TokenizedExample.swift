@@ -29,6 +29,8 @@ public enum EngineError: Error, Equatable, CustomStringConvertible {
     case noExamples
     /// An adapter made for a base of other dimensions.
     case adapterDoesNotFit(expected: Int, found: Int)
+    /// An adapter that adds rows or layers cannot become part of the weights.
+    case cannotMerge(kind: String)
     /// A base without one of the graph's tensors, or with another shape.
     case missingTensor(name: String)
     case tensorShape(name: String, expected: [Int], found: [Int])
@@ -53,6 +55,9 @@ public enum EngineError: Error, Equatable, CustomStringConvertible {
         case .adapterDoesNotFit(let expected, let found):
             "the adapter has \(found) numbers where this base needs \(expected); "
                 + "it was made for another base"
+        case .cannotMerge(let kind):
+            "an adapter of kind \(kind) adds to the graph and cannot be multiplied into weights; "
+                + "lora and ia3 can"
         case .missingTensor(let name):
             "the checkpoint has no tensor \(name); it is incomplete or of another family"
         case .tensorShape(let name, let expected, let found):

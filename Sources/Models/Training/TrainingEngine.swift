@@ -50,14 +50,15 @@ public struct TrainingEngine: Sendable {
     /// - Throws: `EngineError` for examples or an adapter that do not fit the model, before any work; and
     ///   what `body` throws.
     public func perRecordGradients(
-        of examples: [TokenizedExample], adapter: LoRAAdapter, part: TrainablePart,
+        of examples: [TokenizedExample], adapter: Adapter, part: TrainablePart = .aAndB,
         body: (_ index: Int, _ gradient: UnsafeBufferPointer<Float>, _ loss: Float) throws -> Void
     ) throws {
-        try model.validate(examples)
-        let adapted = try AdaptedModel(model, adapters: [adapter], pool: pool)
-        let count = adapter.count(part)
+        try model.validate(examples, virtualTokens: adapter.virtualTokens)
+        let trained = TrainedAdapter(
+            model: try AdaptedModel(model, adapter: adapter, pool: pool), part: part, adapter)
+        let count = trained.graphCount
         let packs = packRanges(
-            lengths: examples.map { $0.tokens.count - 1 }, rowsMax: model.packRowsMax,
+            lengths: examples.map { adapter.virtualTokens + $0.tokens.count - 1 }, rowsMax: model.packRowsMax,
             countMax: max(1, gradientFloatsMax / count))
         // Several packs at once keep the threads busy; their gradients wait in one buffer until `body` has
         // seen them.
@@ -78,15 +79,14 @@ public struct TrainingEngine: Sendable {
                         let range = wave[wave.startIndex + index]
                         let first = range.lowerBound - records.lowerBound
                         recordGradients(
-                            adapted, examples[range], part, gradients: gradients + first * count,
+                            trained, examples[range], gradients: gradients + first * count,
                             losses: losses + first)
                     }
                     for record in records {
                         let place = record - records.lowerBound
-                        try body(
-                            record,
-                            UnsafeBufferPointer(start: gradients + place * count, count: count),
-                            losses[place])
+                        try trained.withGradient(fromGraph: gradients + place * count) {
+                            try body(record, $0, losses[place])
+                        }
                     }
                 }
             }
@@ -108,12 +108,11 @@ public struct TrainingEngine: Sendable {
 
     /// One pack of records: each one's gradient and mean loss.
     private func recordGradients(
-        _ adapted: AdaptedModel, _ examples: ArraySlice<TokenizedExample>, _ part: TrainablePart,
+        _ trained: TrainedAdapter, _ examples: ArraySlice<TokenizedExample>,
         gradients: UnsafeMutablePointer<Float>, losses: UnsafeMutablePointer<Float>
     ) {
-        let pack = makePack(examples)
-        guard let layout = adapted.layout else { return }
-        let count = layout.count(part)
+        let pack = makePack(examples, virtualTokens: trained.model.virtualTokens)
+        let count = trained.graphCount
         workspaces.withArena { arena in
             let weights = arena.floats(pack.targets.count)
             for range in pack.outputRanges {
@@ -125,11 +124,9 @@ public struct TrainingEngine: Sendable {
             }
             let tokenLosses = arena.floats(pack.targets.count)
             GraphPass(
-                adapted, pack, arena: arena, pool: pool, keepsStates: true,
+                trained.model, pack, arena: arena, pool: pool, keepsStates: true,
                 recomputes: recomputesActivations
-            ).loss(
-                losses: tokenLosses, weights: weights,
-                gradient: .adapters(part: part, groups: groups))
+            ).loss(losses: tokenLosses, weights: weights, gradient: trained.target(groups))
             for (index, range) in pack.outputRanges.enumerated() {
                 var sum = 0.0
                 for row in range { sum += Double(tokenLosses[row]) }
@@ -148,8 +145,8 @@ extension LanguageModel {
 /// Largest number of gradient floats one pack of records may need.
 private let gradientFloatsMax = 4_000_000
 
-package func makePack(_ examples: ArraySlice<TokenizedExample>) -> Pack {
-    var pack = Pack()
+package func makePack(_ examples: ArraySlice<TokenizedExample>, virtualTokens: Int = 0) -> Pack {
+    var pack = Pack(virtualTokens: virtualTokens)
     for example in examples { pack.append(example) }
     return pack
 }

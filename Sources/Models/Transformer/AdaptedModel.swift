@@ -39,6 +39,8 @@ package final class AdaptedModel: Sendable {
     package let scale: Float
     /// Whether the weights already contain the adapter.
     package let isMerged: Bool
+    /// The adapter when it is no LoRA.
+    package let inserted: InsertedParameters?
     private let sites: [SiteAdapters]
     private let packed: FloatBuffer
     private let packedCount: Int
@@ -58,6 +60,7 @@ package final class AdaptedModel: Sendable {
         _ base: LanguageModel, adapters: [LoRAAdapter], merge: Bool? = nil, pool: ThreadPool
     ) throws(EngineError) {
         self.base = base
+        inserted = nil
         adapterCount = adapters.count
         guard let first = adapters.first else {
             layout = nil
@@ -87,6 +90,40 @@ package final class AdaptedModel: Sendable {
             (merged, mergedSites) = (nil, [])
         }
     }
+
+    /// A base with an adapter that inserts parameters of its own.
+    /// - Throws: `EngineError.adapterDoesNotFit` for an adapter of another base.
+    package init(_ base: LanguageModel, inserted adapter: InsertedAdapter) throws(EngineError) {
+        let expected = InsertedLayout(adapter.configuration, base: base.configuration)
+        guard adapter.layout == expected else {
+            throw EngineError.adapterDoesNotFit(expected: expected.count, found: adapter.layout.count)
+        }
+        self.base = base
+        inserted = InsertedParameters(adapter)
+        adapterCount = 1
+        layout = nil
+        scale = 0
+        isMerged = false
+        sites = []
+        packed = FloatBuffer.Builder(count: 0).finish()
+        packedCount = 0
+        merged = nil
+        mergedOffsets = []
+    }
+
+    /// A base with an adapter of any kind, or with none.
+    package convenience init(
+        _ base: LanguageModel, adapter: Adapter?, pool: ThreadPool
+    ) throws(EngineError) {
+        switch adapter {
+        case nil: try self.init(base, adapters: [], pool: pool)
+        case .lora(let adapter): try self.init(base, adapters: [adapter], pool: pool)
+        case .inserted(let adapter): try self.init(base, inserted: adapter)
+        }
+    }
+
+    /// Rows that every sequence gains at its start.
+    package var virtualTokens: Int { inserted?.configuration.virtualTokens ?? 0 }
 
     /// The first block that carries an adapter: a gradient of the adapters ends there.
     package var lowestAdaptedLayer: Int? { layout?.entries.first?.layer }

@@ -31,6 +31,12 @@ package struct Block {
     package func project(_ rows: Range<Int>, _ state: AttentionState) {
         model.base.normalise(rows, offsets.inputNorm, x: state.input, y: state.normed, state.statistics)
         multiply(.queryKeyValue, rows, state.normed, state.qkv)
+        if let unscaled = state.unscaled, let inserted = model.inserted {
+            let fused = configuration.fusedWidth
+            (unscaled + rows.lowerBound * fused).update(
+                from: state.qkv + rows.lowerBound * fused, count: rows.count * fused)
+            inserted.scaleProjections(layer, rows, state.qkv)
+        }
         rotateHeads(rows, state.qkv)
     }
 
@@ -54,7 +60,15 @@ package struct Block {
             gelu(count: count * inner, x: expanded, y: activated, tanh: configuration.usesTanhGELU)
         }
         (output + start * hidden).update(from: middle, count: count * hidden)
-        multiply(.down, rows, state.activated, output, accumulate: true)
+        if let scaled = state.scaled, let inserted = model.inserted {
+            (scaled + start * inner).update(from: activated, count: count * inner)
+            inserted.scaleActivations(layer, rows, scaled)
+        }
+        multiply(.down, rows, state.scaled ?? state.activated, output, accumulate: true)
+        if let bottleneck = state.bottleneck {
+            model.inserted?.applyBottleneck(
+                layer, rows, y: output, input: bottleneck.input, inner: bottleneck.inner)
+        }
     }
 
     /// Backward of the MLP half for some rows: `state.gateUp` becomes its own gradient, `dMiddle` the
@@ -67,6 +81,11 @@ package struct Block {
         let inner = configuration.intermediateSize
         withScratch(count * inner) { dActivated in
             multiplyGradient(.down, rows, dOutput, to: dActivated)
+            if let scaled = state.scaled {
+                // The scaled activations are spent: their gradient takes their place.
+                (scaled + start * inner).update(from: dActivated, count: count * inner)
+                model.inserted?.scaleActivations(layer, 0..<count, dActivated)
+            }
             let expanded = state.gateUp + start * configuration.expandedWidth
             if configuration.isGated {
                 swiGLUGradient(rows: count, width: inner, gateUp: expanded, dy: dActivated)
@@ -214,18 +233,23 @@ package struct AttentionState {
     package let statistics: NormStatistics
     /// q and k rotated, and v: rows × fused width.
     package let qkv: UnsafeMutablePointer<Float>
+    /// q, k and v before an adapter's factors, if it has any.
+    package let unscaled: UnsafeMutablePointer<Float>?
     /// Rows × query width, and rows × heads.
     package let attended: UnsafeMutablePointer<Float>
     package let logSumExp: UnsafeMutablePointer<Float>
 
     package init(
-        _ configuration: ModelConfiguration, rows: Int, input: UnsafeMutablePointer<Float>,
-        arena: Arena
+        _ model: AdaptedModel, rows: Int, input: UnsafeMutablePointer<Float>, arena: Arena
     ) {
+        let configuration = model.base.configuration
         self.input = input
         normed = arena.floats(rows * configuration.hiddenSize)
         statistics = NormStatistics(configuration, rows: rows, arena: arena)
         qkv = arena.floats(rows * configuration.fusedWidth)
+        unscaled =
+            model.inserted?.scalesActivations == true
+            ? arena.floats(rows * configuration.fusedWidth) : nil
         attended = arena.floats(rows * configuration.queryWidth)
         logSumExp = arena.floats(rows * configuration.headCount)
     }
@@ -243,31 +267,37 @@ package struct MLPState {
     /// Gate and up, or up alone: rows × expanded width. Then rows × intermediate.
     package let gateUp: UnsafeMutablePointer<Float>
     package let activated: UnsafeMutablePointer<Float>
+    /// The activations times an adapter's factors, if it has any.
+    package let scaled: UnsafeMutablePointer<Float>?
+    /// Input (rows × hidden) and inner activations (rows × width) of a bottleneck, if there is one.
+    package let bottleneck: (input: UnsafeMutablePointer<Float>, inner: UnsafeMutablePointer<Float>)?
 
     /// Continues all rows of the attention half.
     package init(
-        _ configuration: ModelConfiguration, rows: Int, after attention: AttentionState, arena: Arena
+        _ model: AdaptedModel, rows: Int, after attention: AttentionState, arena: Arena
     ) {
         self.init(
-            configuration, rows: rows, input: attention.input, attended: attention.attended,
+            model, rows: rows, input: attention.input, attended: attention.attended,
             arena: arena)
     }
 
     /// Continues chosen rows only: those whose output anybody wants.
     package init(
-        _ configuration: ModelConfiguration, rows: [Int], after attention: AttentionState, arena: Arena
+        _ model: AdaptedModel, rows: [Int], after attention: AttentionState, arena: Arena
     ) {
+        let configuration = model.base.configuration
         self.init(
-            configuration, rows: rows.count,
+            model, rows: rows.count,
             input: arena.gather(rows, of: attention.input, width: configuration.hiddenSize),
             attended: arena.gather(rows, of: attention.attended, width: configuration.queryWidth),
             arena: arena)
     }
 
     private init(
-        _ configuration: ModelConfiguration, rows: Int, input: UnsafeMutablePointer<Float>,
+        _ model: AdaptedModel, rows: Int, input: UnsafeMutablePointer<Float>,
         attended: UnsafeMutablePointer<Float>, arena: Arena
     ) {
+        let configuration = model.base.configuration
         self.input = input
         self.attended = attended
         middle = arena.floats(rows * configuration.hiddenSize)
@@ -275,5 +305,12 @@ package struct MLPState {
         statistics = NormStatistics(configuration, rows: rows, arena: arena)
         gateUp = arena.floats(rows * configuration.expandedWidth)
         activated = arena.floats(rows * configuration.intermediateSize)
+        scaled =
+            model.inserted?.scalesActivations == true
+            ? arena.floats(rows * configuration.intermediateSize) : nil
+        let width = model.inserted?.bottleneckWidth ?? 0
+        bottleneck =
+            width > 0
+            ? (arena.floats(rows * configuration.hiddenSize), arena.floats(rows * width)) : nil
     }
 }

@@ -4,6 +4,8 @@ import Kernels
 package enum GradientTarget {
     /// Low-rank factors only: one gradient per group of rows.
     case adapters(part: TrainablePart, groups: [GradientGroup])
+    /// An inserted adapter's parameters, added to what the groups' targets hold.
+    case inserted(groups: [GradientGroup])
     /// All weights of the base, added to a vector laid out as `WeightLayout`.
     case weights(UnsafeMutablePointer<Float>)
     /// The weights of some consecutive blocks, added to the same vector; nothing below them is visited.
@@ -12,7 +14,7 @@ package enum GradientTarget {
     /// Where the gradients of a block's own weights go, nil when it is frozen.
     package func weights(ofBlock layer: Int) -> UnsafeMutablePointer<Float>? {
         switch self {
-        case .adapters: nil
+        case .adapters, .inserted: nil
         case .weights(let gradient): gradient
         case .blocks(let trained, let gradient): trained.contains(layer) ? gradient : nil
         }
@@ -20,12 +22,20 @@ package enum GradientTarget {
 
     /// The same target when only the pack's output rows are left.
     package func amongOutputs(of pack: Pack) -> GradientTarget {
-        guard case .adapters(let part, let groups) = self else { return self }
-        return .adapters(
-            part: part,
-            groups: groups.map {
-                GradientGroup(rows: pack.outputs(among: $0.rows), target: $0.target)
-            })
+        func among(_ groups: [GradientGroup]) -> [GradientGroup] {
+            groups.map { GradientGroup(rows: pack.outputs(among: $0.rows), target: $0.target) }
+        }
+        switch self {
+        case .adapters(let part, let groups): return .adapters(part: part, groups: among(groups))
+        case .inserted(let groups): return .inserted(groups: among(groups))
+        case .weights, .blocks: return self
+        }
+    }
+
+    /// Groups of an inserted adapter.
+    package var insertedGroups: [GradientGroup]? {
+        guard case .inserted(let groups) = self else { return nil }
+        return groups
     }
 }
 
@@ -53,6 +63,8 @@ extension Block {
                     site, adapters, rows: rows, x: x, dy: dy, part: part, groups: groups,
                     arena: arena, pool: pool)
             }
+        case .inserted:
+            break
         case .weights, .blocks:
             guard let gradient = target.weights(ofBlock: layer) else { return }
             let (weight, bias) = model.base.layout.layers[layer].places(of: site)

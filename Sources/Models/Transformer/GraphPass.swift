@@ -47,6 +47,7 @@ package struct GraphPass {
         var stream = arena.floats(rows * hidden)
         last = stream
         model.base.embedTokens(rows: rows, tokens: tokens, positions: positions, y: stream)
+        model.inserted?.fillEmbeddings(pack, model.base, stream: stream)
 
         // Two residual buffers change places when nothing is kept.
         var spare = arena.floats(keepsStates ? 0 : rows * hidden)
@@ -165,15 +166,16 @@ package struct GraphPass {
         _ afterProjection: (_ layer: Int, _ qkv: UnsafePointer<Float>) -> Void = { _, _ in }
     ) -> (attention: AttentionState, mlp: MLPState) {
         let configuration = base.configuration
-        let attention = AttentionState(configuration, rows: rows, input: input, arena: arena)
+        let attention = AttentionState(model, rows: rows, input: input, arena: arena)
         project(layer, attention)
+        model.inserted?.fillKeysAndValues(layer, pack, qkv: attention.qkv)
         afterProjection(layer, attention.qkv)
         attend(attention)
         let isLast = layer == configuration.layerCount - 1
         let mlp =
             isLast
-            ? MLPState(configuration, rows: pack.outputRows, after: attention, arena: arena)
-            : MLPState(configuration, rows: rows, after: attention, arena: arena)
+            ? MLPState(model, rows: pack.outputRows, after: attention, arena: arena)
+            : MLPState(model, rows: rows, after: attention, arena: arena)
         finish(layer, mlp, rows: isLast ? pack.outputRows.count : rows, output: output)
         return (attention, mlp)
     }
@@ -230,6 +232,11 @@ package struct GraphPass {
             let depth = depthNeeded(layer, target)
             let mlpRows = isLast ? pack.outputRows.count : rows
             let mlpTarget = isLast ? target.amongOutputs(of: pack) : target
+            if let groups = mlpTarget.insertedGroups, let bottleneck = mlp.bottleneck {
+                model.inserted?.bottleneckGradient(
+                    groups, layer, rows: mlpRows, dy: dOutput, input: bottleneck.input,
+                    inner: bottleneck.inner, arena: arena)
+            }
             mlpGradient(
                 layer, mlp, rows: mlpRows, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed,
                 mlpTarget)
@@ -260,6 +267,9 @@ package struct GraphPass {
             if case .blocks(let trained, _) = target, layer == trained.lowerBound { return }
             if let added = streamGradients[layer] { axpy(1, added, dOutput, rows * hidden) }
         }
+        if let groups = target.insertedGroups {
+            model.inserted?.collectEmbeddings(groups, pack, dStream: dOutput)
+        }
         if case .weights(let gradient) = target {
             embedGradient(
                 rows: rows, width: hidden, tokens: tokens, dy: dOutput,
@@ -280,6 +290,10 @@ package struct GraphPass {
         let block = mlpBlock(layer)
         forEachPiece(rows) {
             block.finishGradient($0, state, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed)
+        }
+        if let groups = target.insertedGroups, let dScaled = state.scaled {
+            model.inserted?.collectActivations(
+                groups, layer, unscaled: state.activated, dScaled: dScaled)
         }
         block.collect(
             .down, rows: rows, x: state.activated, dy: dOutput, into: target, arena: arena, pool: pool)
@@ -304,8 +318,15 @@ package struct GraphPass {
         attentionGradient(
             AttentionShape(base.configuration), segments: pack.segments, qkv: state.qkv,
             out: state.attended, logSumExp: state.logSumExp, dout: dAttended, dqkv: dqkv, pool: pool)
+        if let groups = target.insertedGroups {
+            model.inserted?.collectKeysAndValues(groups, layer, pack, dqkv: dqkv)
+        }
+        forEachPiece(rows) { block.rotationGradient($0, dqkv: dqkv) }
+        if let groups = target.insertedGroups, let unscaled = state.unscaled {
+            model.inserted?.collectProjections(groups, layer, unscaled: unscaled, dqkv: dqkv)
+            model.inserted?.scaleProjections(layer, 0..<rows, dqkv)
+        }
         forEachPiece(rows) { piece in
-            block.rotationGradient(piece, dqkv: dqkv)
             if let dInput {
                 block.projectGradient(
                     piece, state, dqkv: dqkv, dMiddle: dMiddle, dInput: dInput, dNormed: dNormed)

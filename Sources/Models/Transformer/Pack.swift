@@ -18,31 +18,41 @@ package struct Pack: Sendable {
     /// Runs of rows that go through the same adapter of an `AdaptedModel`.
     package private(set) var runs: [AdapterRun] = []
 
-    package init() {}
+    /// Rows before every sequence that hold no token of it.
+    package let virtualTokens: Int
+
+    package init(virtualTokens: Int = 0) { self.virtualTokens = virtualTokens }
 
     package var rows: Int { tokens.count }
 
     /// Adds a sequence; `adapter` is an index into the adapters of the model that will run the pack.
     package mutating func append(_ example: TokenizedExample, adapter: Int = 0) {
         let start = rows
-        let count = example.tokens.count - 1
+        let count = virtualTokens + example.tokens.count - 1
+        appendVirtualTokens()
         tokens.append(contentsOf: example.tokens.dropLast())
         positions.append(contentsOf: 0..<Int32(count))
         segments.append(Segment(start: start, count: count))
         let firstTarget = max(1, example.targetStart)
         targets.append(contentsOf: example.tokens[firstTarget...])
-        extendOutputs(start + firstTarget - 1..<start + count)
+        extendOutputs(start + virtualTokens + firstTarget - 1..<start + count)
         extendRuns(start..<start + count, adapter)
     }
 
     /// Adds a whole prompt: every token has a row, and the last one (or each) is wanted at the end.
     package mutating func append(prompt: [Int32], wantsEveryRow: Bool = false) {
         let start = rows
+        appendVirtualTokens()
         tokens.append(contentsOf: prompt)
-        positions.append(contentsOf: 0..<Int32(prompt.count))
-        segments.append(Segment(start: start, count: prompt.count))
-        extendOutputs((wantsEveryRow ? start : rows - 1)..<rows)
+        positions.append(contentsOf: 0..<Int32(rows - start))
+        segments.append(Segment(start: start, count: rows - start))
+        extendOutputs((wantsEveryRow ? start + virtualTokens : rows - 1)..<rows)
         extendRuns(start..<rows, 0)
+    }
+
+    /// Their rows take the embedding of token 0 until the adapter fills them.
+    private mutating func appendVirtualTokens() {
+        tokens.append(contentsOf: repeatElement(0, count: virtualTokens))
     }
 
     private mutating func extendOutputs(_ rows: Range<Int>) {
@@ -101,10 +111,12 @@ package func packRanges(lengths: [Int], rowsMax: Int, countMax: Int = .max) -> [
 extension LanguageModel {
     /// Checks what a pass relies on: ids inside the vocabulary, sequences inside the window, and at least
     /// one token to predict.
-    package func validate(_ examples: [TokenizedExample]) throws(EngineError) {
+    package func validate(
+        _ examples: [TokenizedExample], virtualTokens: Int = 0
+    ) throws(EngineError) {
         guard !examples.isEmpty else { throw EngineError.noExamples }
         for (index, example) in examples.enumerated() {
-            try validate(example.tokens, index)
+            try validate(example.tokens, index, virtualTokens: virtualTokens)
             guard example.targetCount > 0 else {
                 throw EngineError.nothingToPredict(
                     example: index, tokens: example.tokens.count, targetStart: example.targetStart)
@@ -112,10 +124,12 @@ extension LanguageModel {
         }
     }
 
-    package func validate(_ tokens: [Int32], _ index: Int) throws(EngineError) {
-        guard tokens.count <= configuration.sequenceLengthMax else {
-            throw EngineError.sequenceTooLong(
-                example: index, tokens: tokens.count, window: configuration.sequenceLengthMax)
+    package func validate(
+        _ tokens: [Int32], _ index: Int, virtualTokens: Int = 0
+    ) throws(EngineError) {
+        let window = configuration.sequenceLengthMax - virtualTokens
+        guard tokens.count <= window else {
+            throw EngineError.sequenceTooLong(example: index, tokens: tokens.count, window: window)
         }
         let vocabulary = configuration.vocabularySize
         for (position, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
