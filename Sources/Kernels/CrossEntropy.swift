@@ -17,7 +17,7 @@ private func chunkRows(vocabulary: Int) -> Int {
 ///   - dx: `rows` × `width`, overwritten; nil for the losses alone.
 ///   - dHead: `vocabulary` × `width`, added to; nil for a frozen head.
 package func crossEntropy(
-    rows: Int, width: Int, vocabulary: Int, x: UnsafePointer<Float>, head: UnsafePointer<Float>,
+    rows: Int, width: Int, vocabulary: Int, x: UnsafePointer<Float>, head: StoredMatrix,
     targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Float>,
     weights: UnsafePointer<Float>? = nil, dx: UnsafeMutablePointer<Float>? = nil,
     dHead: UnsafeMutablePointer<Float>? = nil, pool: ThreadPool
@@ -26,18 +26,15 @@ package func crossEntropy(
     func chunk(_ piece: Range<Int>) {
         let (start, count) = (piece.lowerBound, piece.count)
         withScratch(count * vocabulary) { logits in
-            gemm(
-                count, vocabulary, width, x + start * width, width, head, width, transposeB: true,
-                logits, vocabulary)
+            head.multiply(rows: count, x + start * width, width, logits, vocabulary)
             for row in 0..<count {
                 losses[start + row] = lossAndSlope(
                     logits + row * vocabulary, vocabulary, target: Int(targets[start + row]),
                     weight: weights?[start + row])
             }
             if let dx {
-                gemm(
-                    count, width, vocabulary, logits, vocabulary, head, width, dx + start * width,
-                    width)
+                head.multiplyGradient(
+                    rows: count, logits, vocabulary, dx + start * width, width)
             }
             if let dHead {
                 gemm(

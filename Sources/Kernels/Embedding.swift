@@ -2,11 +2,11 @@
 
 /// y[t] = table[tokens[t]].
 package func embed(
-    rows: Int, width: Int, tokens: UnsafePointer<Int32>, table: UnsafePointer<Float>,
+    rows: Int, width: Int, tokens: UnsafePointer<Int32>, table: StoredMatrix,
     y: UnsafeMutablePointer<Float>
 ) {
     for row in 0..<rows {
-        (y + row * width).update(from: table + Int(tokens[row]) * width, count: width)
+        table.row(Int(tokens[row]), into: y + row * width)
     }
 }
 

@@ -17,10 +17,13 @@ struct CrossEntropyTests {
             losses: [Float](repeating: .nan, count: rows), dx: [Float](repeating: .nan, count: rows * width),
             dHead: [Float](repeating: 0, count: vocabulary * width))
         result.dHead.withUnsafeMutableBufferPointer { dHead in
-            crossEntropy(
-                rows: rows, width: width, vocabulary: vocabulary, x: x, head: head, targets: targets,
-                losses: &result.losses, weights: weights, dx: &result.dx,
-                dHead: trainsHead ? dHead.baseAddress : nil, pool: ThreadPool(threads: threads))
+            head.withUnsafeBufferPointer { head in
+                crossEntropy(
+                    rows: rows, width: width, vocabulary: vocabulary, x: x,
+                    head: StoredMatrix(head.baseAddress!, outputs: vocabulary, inputs: width),
+                    targets: targets, losses: &result.losses, weights: weights, dx: &result.dx,
+                    dHead: trainsHead ? dHead.baseAddress : nil, pool: ThreadPool(threads: threads))
+            }
         }
         return result
     }

@@ -189,7 +189,11 @@ struct ElementwiseTests {
     func embeddingAgrees() {
         let table: [Float] = [1, 2, 3, 4, 5, 6]
         var y = [Float](repeating: 0, count: 6)
-        embed(rows: 3, width: 2, tokens: [2, 0, 2], table: table, y: &y)
+        table.withUnsafeBufferPointer {
+            embed(
+                rows: 3, width: 2, tokens: [2, 0, 2],
+                table: StoredMatrix($0.baseAddress!, outputs: 3, inputs: 2), y: &y)
+        }
         #expect(y == [5, 6, 1, 2, 5, 6])
         var gradient = [Float](repeating: 1, count: 6)
         embedGradient(rows: 3, width: 2, tokens: [2, 0, 2], dy: [1, 2, 3, 4, 5, 6], dTable: &gradient)

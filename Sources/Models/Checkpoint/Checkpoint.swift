@@ -80,6 +80,15 @@ public struct Checkpoint: Sendable {
     /// - Throws: `CheckpointError` if the tensor is missing, has another shape, or has an element
     ///   type that cannot be expanded.
     public func floats(_ name: String, shape: [Int]) throws(CheckpointError) -> [Float] {
+        let (file, entry) = try tensor(name, shape: shape)
+        return try file.floats(entry)
+    }
+
+    /// The tensor called `name` and the file that holds it.
+    /// - Throws: `CheckpointError` if the tensor is missing or has another shape.
+    func tensor(
+        _ name: String, shape: [Int]
+    ) throws(CheckpointError) -> (file: SafeTensorsFile, entry: TensorEntry) {
         guard let (file, entry) = self[name] else {
             throw CheckpointError(
                 .mismatch, file: directory, "the weights have no tensor \(name)",
@@ -91,7 +100,7 @@ public struct Checkpoint: Sendable {
                 "tensor \(name) has shape \(entry.shape), config.json asks for \(shape)",
                 hint: "config.json and weights may belong to different models")
         }
-        return try file.floats(entry)
+        return (file, entry)
     }
 
     private static func weightMap(_ path: String) throws(CheckpointError) -> [ByteString: String] {

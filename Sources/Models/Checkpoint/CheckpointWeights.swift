@@ -1,3 +1,5 @@
+import Kernels
+
 /// The tensors of a checkpoint as a model's graph wants them: found under either spelling, checked,
 /// and turned from the family's stored form into outputs × inputs.
 struct CheckpointWeights {
@@ -35,12 +37,7 @@ struct CheckpointWeights {
         _ tensor: WeightLayout.Tensor, into target: UnsafeMutableBufferPointer<Float>
     ) throws(CheckpointError) {
         let values = try checkpoint.floats(name(tensor), shape: tensor.storedShape)
-        guard values.allSatisfy(\.isFinite) else {
-            throw CheckpointError(
-                .malformed, file: checkpoint[name(tensor)]?.file.path ?? checkpoint.directory,
-                "tensor \(name(tensor)) holds a value that is not a finite number",
-                hint: "The file may be damaged, or the training that made it diverged")
-        }
+        try requireFinite(tensor, values)
         switch tensor.stored {
         case .transposed where tensor.isMatrix:
             let (outputs, inputs) = (tensor.shape[0], tensor.shape[1])
@@ -54,6 +51,52 @@ struct CheckpointWeights {
         case .plain, .transposed:
             _ = target.update(fromContentsOf: values)
         }
+    }
+
+    /// - Throws: `CheckpointError` for a tensor that holds a value that is not a finite number.
+    func requireFinite(_ tensor: WeightLayout.Tensor) throws(CheckpointError) {
+        try requireFinite(tensor, try checkpoint.floats(name(tensor), shape: tensor.storedShape))
+    }
+
+    private func requireFinite(
+        _ tensor: WeightLayout.Tensor, _ values: [Float]
+    ) throws(CheckpointError) {
+        guard values.allSatisfy(\.isFinite) else {
+            throw CheckpointError(
+                .malformed, file: checkpoint[name(tensor)]?.file.path ?? checkpoint.directory,
+                "tensor \(name(tensor)) holds a value that is not a finite number",
+                hint: "The file may be damaged, or the training that made it diverged")
+        }
+    }
+
+    /// Where a tensor lies, if the graph can multiply with it as it is: plain or transposed floats on a fitting
+    /// address.
+    /// - Throws: `CheckpointError` for a tensor that is missing or has another shape or type.
+    func mapped(
+        _ tensor: WeightLayout.Tensor
+    ) throws(CheckpointError) -> (matrix: StoredMatrix, file: SafeTensorsFile)? {
+        guard tensor.isMatrix, tensor.stored != .headInterleaved else { return nil }
+        let (file, entry) = try checkpoint.tensor(name(tensor), shape: tensor.storedShape)
+        let storage: MatrixStorage
+        switch entry.type {
+        case .f32: storage = .f32
+        case .bf16: storage = .bf16
+        case .f16: storage = .f16
+        default: return nil
+        }
+        #if _endian(big)
+            return nil
+        #else
+            let bytes = file.bytes(of: entry)
+            guard let base = bytes.baseAddress, Int(bitPattern: base) % (storage.bits / 8) == 0 else {
+                return nil
+            }
+            return (
+                StoredMatrix(
+                    base, storage, outputs: tensor.shape[0], inputs: tensor.shape[1],
+                    isTransposed: tensor.stored == .transposed), file
+            )
+        #endif
     }
 
     private func name(_ tensor: WeightLayout.Tensor) -> String {

@@ -44,9 +44,13 @@ public final class SafeTensorsFile: Sendable {
     public func withBytes<T>(of entry: TensorEntry, _ body: (UnsafeRawBufferPointer) throws -> T) rethrows
         -> T
     {
+        try withExtendedLifetime(file) { try body(bytes(of: entry)) }
+    }
+
+    /// A tensor's raw little-endian bytes, which may be unaligned; valid as long as this object lives.
+    func bytes(of entry: TensorEntry) -> UnsafeRawBufferPointer {
         let start = dataOffset + entry.range.lowerBound
-        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + entry.range.count])
-        return try withExtendedLifetime(file) { try body(bytes) }
+        return UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + entry.range.count])
     }
 
     /// Expands an `F32`, `F16` or `BF16` tensor into `destination`, row-major.

@@ -1,3 +1,5 @@
+import Kernels
+
 /// A tensor to be written: name, element type, shape and little-endian bytes.
 public struct SafeTensor: Sendable {
     public let name: String

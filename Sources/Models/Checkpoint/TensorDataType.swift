@@ -94,11 +94,3 @@ func float(halfBits bits: UInt16) -> Float {
         return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
     }
 }
-
-/// The nearest bfloat16, ties to even; a NaN stays a (quiet) NaN.
-func bfloat16Bits(_ value: Float) -> UInt16 {
-    let bits = value.bitPattern
-    if value.isNaN { return UInt16(bits >> 16) | 0x0040 }
-    let roundingBias = 0x7FFF + ((bits >> 16) & 1)
-    return UInt16(truncatingIfNeeded: (bits + roundingBias) >> 16)
-}

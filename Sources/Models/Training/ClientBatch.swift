@@ -120,7 +120,10 @@ extension TrainingEngine {
                 }
             }
             let tokenLosses = arena.floats(pack.targets.count)
-            GraphPass(adapted, pack, arena: arena, pool: pool, keepsStates: true).loss(
+            GraphPass(
+                adapted, pack, arena: arena, pool: pool, keepsStates: true,
+                recomputes: recomputesActivations
+            ).loss(
                 losses: tokenLosses, weights: weights,
                 gradient: .adapters(part: part, groups: groups))
             for (index, range) in targets.enumerated() {

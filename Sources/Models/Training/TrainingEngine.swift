@@ -25,10 +25,14 @@ public struct TrainingEngine: Sendable {
     public let model: LanguageModel
     package let pool: ThreadPool
     package let workspaces = Workspaces()
+    /// Whether blocks run once more on the way back instead of keeping what they computed: about a third more
+    /// work, a fraction of the memory, the same bits.
+    public let recomputesActivations: Bool
 
     /// - Parameter threads: how many threads share the work; nil for all of the machine's cores.
-    public init(model: LanguageModel, threads: Int? = nil) {
+    public init(model: LanguageModel, threads: Int? = nil, recomputesActivations: Bool = false) {
         self.model = model
+        self.recomputesActivations = recomputesActivations
         self.pool = threads.map { ThreadPool(threads: $0) } ?? .shared
     }
 
@@ -119,8 +123,10 @@ public struct TrainingEngine: Sendable {
                 GradientGroup(rows: segment.rows, target: gradients + index * count)
             }
             let tokenLosses = arena.floats(pack.targets.count)
-            GraphPass(trained.model, pack, arena: arena, pool: pool, keepsStates: true).loss(
-                losses: tokenLosses, weights: weights, gradient: trained.target(groups))
+            GraphPass(
+                trained.model, pack, arena: arena, pool: pool, keepsStates: true,
+                recomputes: recomputesActivations
+            ).loss(losses: tokenLosses, weights: weights, gradient: trained.target(groups))
             for (index, range) in pack.outputRanges.enumerated() {
                 var sum = 0.0
                 for row in range { sum += Double(tokenLosses[row]) }

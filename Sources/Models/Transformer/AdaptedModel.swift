@@ -28,14 +28,6 @@ package struct SiteAdapters: Sendable {
     package var width: Int { linears.count * rank }
 }
 
-/// One site's matrix (`outputs` × `inputs`) and bias, as the graph multiplies with them.
-package struct SiteWeights {
-    package let weight: UnsafePointer<Float>
-    package let bias: UnsafePointer<Float>?
-    package let inputs: Int
-    package let outputs: Int
-}
-
 /// A base model together with one adapter or several, ready for passes.
 ///
 /// A single adapter on a small base is multiplied into a private copy of the weights, which makes every
@@ -53,10 +45,11 @@ package final class AdaptedModel: Sendable {
     private let packed: FloatBuffer
     private let packedCount: Int
     private let merged: FloatBuffer?
-    /// Where each layer's site starts in `merged`.
-    private let mergedOffsets: [Int]
+    /// Each layer's sites with the adapter inside; nil where there is none.
+    private let mergedSites: [SiteWeights?]
 
-    /// Merging doubles the weights' memory: only for bases up to this many of them.
+    /// Merging doubles the weights' memory: only for bases up to this many of them, and none that is kept
+    /// in fewer bits.
     package static let mergeLimit = 50_000_000
 
     /// - Parameters:
@@ -77,7 +70,7 @@ package final class AdaptedModel: Sendable {
             packed = FloatBuffer.Builder(count: 0).finish()
             packedCount = 0
             merged = nil
-            mergedOffsets = []
+            mergedSites = []
             return
         }
         let expected = LoRALayout(first.configuration, base: base.configuration)
@@ -88,11 +81,13 @@ package final class AdaptedModel: Sendable {
         scale = Float(first.configuration.scale)
         (sites, packedCount) = Self.plan(expected, base.configuration)
         packed = Self.pack(adapters, sites, packedCount)
-        isMerged = adapters.count == 1 && (merge ?? (base.parameterCount <= Self.mergeLimit))
+        isMerged =
+            adapters.count == 1
+            && (merge ?? (base.parameterCount <= Self.mergeLimit && base.keepsFloats))
         if isMerged {
-            (merged, mergedOffsets) = Self.merge(base, sites, packed, scale, pool)
+            (merged, mergedSites) = Self.merge(base, sites, packed, scale, pool)
         } else {
-            (merged, mergedOffsets) = (nil, [])
+            (merged, mergedSites) = (nil, [])
         }
     }
 
@@ -113,7 +108,7 @@ package final class AdaptedModel: Sendable {
         packed = FloatBuffer.Builder(count: 0).finish()
         packedCount = 0
         merged = nil
-        mergedOffsets = []
+        mergedSites = []
     }
 
     /// A base with an adapter of any kind, or with none.
@@ -151,11 +146,8 @@ package final class AdaptedModel: Sendable {
     }
 
     package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
-        let weights = base.weights(layer, site)
-        guard let merged, adapters(layer, site) != nil else { return weights }
-        return SiteWeights(
-            weight: merged.base + mergedOffsets[layer * Site.allCases.count + site.rawValue],
-            bias: weights.bias, inputs: weights.inputs, outputs: weights.outputs)
+        if isMerged, let merged = mergedSites[layer * Site.allCases.count + site.rawValue] { return merged }
+        return base.weights(layer, site)
     }
 
     /// Places of everything in a packed adapter: per site the stacked A, then each B.
@@ -218,7 +210,7 @@ package final class AdaptedModel: Sendable {
     private static func merge(
         _ base: LanguageModel, _ sites: [SiteAdapters], _ packed: FloatBuffer, _ scale: Float,
         _ pool: ThreadPool
-    ) -> (FloatBuffer, [Int]) {
+    ) -> (FloatBuffer, [SiteWeights?]) {
         let siteCount = Site.allCases.count
         var offsets: [Int] = []
         var count = 0
@@ -235,7 +227,9 @@ package final class AdaptedModel: Sendable {
             if site.linears.isEmpty { return }
             let weights = base.weights(index / siteCount, Site(rawValue: index % siteCount)!)
             let merged = target + offsets[index]
-            merged.update(from: weights.weight, count: weights.inputs * weights.outputs)
+            for part in weights.parts {
+                part.matrix.expand(into: merged + part.column * weights.inputs)
+            }
             for linear in site.linears {
                 loraMerge(
                     inputs: site.inputs, outputs: linear.entry.outputs, rank: site.rank, scale: scale,
@@ -243,31 +237,11 @@ package final class AdaptedModel: Sendable {
                     b: packed.base + linear.offsetOfB, target: merged + linear.column * site.inputs)
             }
         }
-        return (builder.finish(), offsets)
-    }
-}
-
-extension LanguageModel {
-    /// The frozen weights of one site.
-    package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
-        let (weight, bias) = layout.layers[layer].places(of: site)
-        let modules = configuration.modules(of: site)
-        var outputs = 0
-        for module in modules { outputs += configuration.dimensions(of: module).outputs }
-        return SiteWeights(
-            weight: weights.base + weight, bias: bias.map { weights.base + $0 },
-            inputs: configuration.dimensions(of: modules[0]).inputs, outputs: outputs)
-    }
-}
-
-extension WeightLayout.Layer {
-    /// Where one site's fused matrix and bias start.
-    package func places(of site: Site) -> (weight: Int, bias: Int?) {
-        switch site {
-        case .queryKeyValue: (fusedQKV, fusedQKVBias)
-        case .output: (output, outputBias)
-        case .gateUp: (gateUp, gateUpBias)
-        case .down: (down, downBias)
+        let mergedSites = sites.enumerated().map { index, site -> SiteWeights? in
+            if site.linears.isEmpty { return nil }
+            let weights = base.weights(index / siteCount, Site(rawValue: index % siteCount)!)
+            return SiteWeights(weights, movedTo: target + offsets[index])
         }
+        return (builder.finish(), mergedSites)
     }
 }

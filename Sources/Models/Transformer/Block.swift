@@ -165,13 +165,9 @@ package struct Block {
     ) {
         let weights = model.weights(layer, site)
         let (inputs, outputs) = (weights.inputs, weights.outputs)
-        let rowsOfY = y + rows.lowerBound * outputs
-        gemm(
-            rows.count, outputs, inputs, x + rows.lowerBound * inputs, inputs, weights.weight, inputs,
-            transposeB: true, rowsOfY, outputs, beta: accumulate ? 1 : 0)
-        if let bias = weights.bias {
-            addBias(rows: rows.count, width: outputs, bias: bias, y: rowsOfY)
-        }
+        weights.multiply(
+            rows: rows.count, x + rows.lowerBound * inputs, y + rows.lowerBound * outputs,
+            accumulate: accumulate)
         guard !model.isMerged, let adapters = model.adapters(layer, site) else { return }
         withScratch(rows.count * adapters.width) { u in
             for run in runs where run.rows.overlaps(rows) {
@@ -198,9 +194,7 @@ package struct Block {
     ) {
         let weights = model.weights(layer, site)
         let (inputs, outputs) = (weights.inputs, weights.outputs)
-        gemm(
-            rows.count, inputs, outputs, dy + rows.lowerBound * outputs, outputs, weights.weight,
-            inputs, target, inputs)
+        weights.multiplyGradient(rows: rows.count, dy + rows.lowerBound * outputs, target)
         guard !model.isMerged, let adapters = model.adapters(layer, site) else { return }
         withScratch(rows.count * adapters.width) { du in
             for run in runs where run.rows.overlaps(rows) {

@@ -13,7 +13,9 @@ package struct GraphPass {
 
     private let tokens: UnsafeMutablePointer<Int32>
     private let positions: UnsafeMutablePointer<Int32>
-    /// Kept for the backward pass, one per block; empty when nothing is kept.
+    /// Kept for the backward pass, one per block: the residual stream that enters it, and what the block
+    /// computes unless that is computed again on the way back. Empty when nothing is kept.
+    private var streams: [UnsafeMutablePointer<Float>] = []
     private var states: [(attention: AttentionState, mlp: MLPState)] = []
     /// The last block's output: output rows × hidden.
     private var last: UnsafeMutablePointer<Float>
@@ -22,10 +24,16 @@ package struct GraphPass {
     private var hidden: Int { model.base.configuration.hiddenSize }
     private var rows: Int { pack.rows }
 
-    /// Runs the blocks. `keepsStates` keeps what a backward pass needs; `afterProjection` sees each
-    /// layer's q, k, v (rotated) on the way, as a cache needs them.
+    /// Runs the blocks.
+    ///
+    /// - Parameters:
+    ///   - keepsStates: keeps what a backward pass needs.
+    ///   - recomputes: keeps only the streams between the blocks; the backward pass runs each block once
+    ///     more, which gives the same bits for a third more work and a fraction of the memory.
+    ///   - afterProjection: sees each layer's q, k, v (rotated) on the way, as a cache needs them.
     package init(
         _ model: AdaptedModel, _ pack: Pack, arena: Arena, pool: ThreadPool, keepsStates: Bool,
+        recomputes: Bool = false,
         afterProjection: (_ layer: Int, _ qkv: UnsafePointer<Float>) -> Void = { _, _ in }
     ) {
         self.model = model
@@ -43,25 +51,24 @@ package struct GraphPass {
 
         // Two residual buffers change places when nothing is kept.
         var spare = arena.floats(keepsStates ? 0 : rows * hidden)
+        // What outlives a block is taken before the mark that its states are released to.
+        let outputs = (0..<configuration.layerCount).map { layer in
+            if layer == configuration.layerCount - 1 {
+                return arena.floats(pack.outputRows.count * hidden)
+            }
+            return arena.floats(keepsStates ? rows * hidden : 0)
+        }
         let mark = arena.mark
         for layer in 0..<configuration.layerCount {
             let isLast = layer == configuration.layerCount - 1
-            if !keepsStates { arena.release(to: mark) }
-            let attention = AttentionState(model, rows: rows, input: stream, arena: arena)
-            project(layer, attention)
-            model.inserted?.fillKeysAndValues(layer, pack, qkv: attention.qkv)
-            afterProjection(layer, attention.qkv)
-            attend(attention)
-            let mlp =
-                isLast
-                ? MLPState(model, rows: pack.outputRows, after: attention, arena: arena)
-                : MLPState(model, rows: rows, after: attention, arena: arena)
-            let outputCount = isLast ? pack.outputRows.count : rows
-            let output = keepsStates || isLast ? arena.floats(outputCount * hidden) : spare
-            finish(layer, mlp, rows: outputCount, output: output)
-            if keepsStates { states.append((attention, mlp)) }
+            if !keepsStates || recomputes { arena.release(to: mark) }
+            let output = keepsStates || isLast ? outputs[layer] : spare
+            let state = run(layer, stream, output: output, afterProjection)
+            if keepsStates { streams.append(stream) }
+            if keepsStates && !recomputes { states.append(state) }
             (stream, spare, last) = (output, stream, output)
         }
+        if recomputes { arena.release(to: mark) }
     }
 
     /// Loss of every output row, and the gradient of Σ weight·loss.
@@ -86,7 +93,7 @@ package struct GraphPass {
         if case .weights(let pointer)? = gradient { weightGradient = pointer }
         crossEntropy(
             rows: count, width: hidden, vocabulary: base.configuration.vocabularySize, x: normed,
-            head: base.weights.base + base.layout.head, targets: arena.copy(pack.targets),
+            head: base.matrix(base.layout.head), targets: arena.copy(pack.targets),
             losses: losses, weights: gradient == nil ? nil : weights, dx: dNormed,
             dHead: weightGradient.map { $0 + base.layout.head }, pool: pool)
         guard let gradient, let dNormed else { return }
@@ -102,7 +109,7 @@ package struct GraphPass {
 
     /// The residual stream that enters a block, rows × hidden, of a pass that kept its states.
     package func stream(entering layer: Int) -> UnsafePointer<Float> {
-        UnsafePointer(states[layer].attention.input)
+        UnsafePointer(streams[layer])
     }
 
     /// The gradient of losses on the residual stream alone: nothing above the highest of them is visited.
@@ -122,9 +129,8 @@ package struct GraphPass {
         let vocabulary = base.configuration.vocabularySize
         let norm = base.layout.finalNorm
         let dNormed = arena.floats(count * hidden)
-        gemm(
-            count, hidden, vocabulary, dLogits, vocabulary, base.weights.base + base.layout.head, hidden,
-            dNormed, hidden)
+        base.matrix(base.layout.head).multiplyGradient(
+            rows: count, dLogits, vocabulary, dNormed, hidden)
         let normed = arena.floats(count * hidden)
         let statistics = NormStatistics(base.configuration, rows: count, arena: arena)
         base.normalise(0..<count, norm, x: last, y: normed, statistics)
@@ -152,6 +158,26 @@ package struct GraphPass {
             runs: pack.runs.map {
                 AdapterRun(rows: pack.outputs(among: $0.rows), adapter: $0.adapter)
             })
+    }
+
+    /// One block on all rows, and on the output rows alone from the last block's output projection on.
+    private func run(
+        _ layer: Int, _ input: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>,
+        _ afterProjection: (_ layer: Int, _ qkv: UnsafePointer<Float>) -> Void = { _, _ in }
+    ) -> (attention: AttentionState, mlp: MLPState) {
+        let configuration = base.configuration
+        let attention = AttentionState(model, rows: rows, input: input, arena: arena)
+        project(layer, attention)
+        model.inserted?.fillKeysAndValues(layer, pack, qkv: attention.qkv)
+        afterProjection(layer, attention.qkv)
+        attend(attention)
+        let isLast = layer == configuration.layerCount - 1
+        let mlp =
+            isLast
+            ? MLPState(model, rows: pack.outputRows, after: attention, arena: arena)
+            : MLPState(model, rows: rows, after: attention, arena: arena)
+        finish(layer, mlp, rows: isLast ? pack.outputRows.count : rows, output: output)
+        return (attention, mlp)
     }
 
     private func project(_ layer: Int, _ state: AttentionState) {
@@ -185,7 +211,7 @@ package struct GraphPass {
         _ streamGradients: StreamGradients, below top: Int? = nil
     ) {
         let configuration = base.configuration
-        precondition(states.count == configuration.layerCount, "the pass kept its states")
+        precondition(streams.count == configuration.layerCount, "the pass kept its states")
         let (rows, hidden, lastLayer) = (rows, hidden, configuration.layerCount - 1)
         let dNormed = arena.floats(rows * hidden)
         let dqkv = arena.floats(rows * configuration.fusedWidth)
@@ -194,10 +220,16 @@ package struct GraphPass {
             arena.floats(rows * hidden), arena.floats(rows * configuration.queryWidth)
         )
 
+        // A block that is run again writes its output where nobody looks.
+        let unread = arena.floats(states.isEmpty ? rows * hidden : 0)
         for layer in (0..<(top ?? configuration.layerCount)).reversed() {
-            let (attention, mlp) = states[layer]
-            let depth = depthNeeded(layer, target)
             let isLast = layer == lastLayer
+            let mark = arena.mark
+            // The last block's gradients of all rows stay; they are taken behind its states.
+            defer { if states.isEmpty && !isLast { arena.release(to: mark) } }
+            let (attention, mlp) =
+                states.isEmpty ? run(layer, streams[layer], output: unread) : states[layer]
+            let depth = depthNeeded(layer, target)
             let mlpRows = isLast ? pack.outputRows.count : rows
             let mlpTarget = isLast ? target.amongOutputs(of: pack) : target
             if let groups = mlpTarget.insertedGroups, let bottleneck = mlp.bottleneck {
@@ -334,9 +366,7 @@ extension LanguageModel {
         normalise(
             0..<rows, layout.finalNorm, x: x, y: normed,
             NormStatistics(configuration, rows: rows, arena: arena))
-        gemm(
-            rows, vocabulary, hidden, normed, hidden, weights.base + layout.head, hidden,
-            transposeB: true, logits, vocabulary)
+        matrix(layout.head).multiply(rows: rows, normed, hidden, logits, vocabulary)
     }
 }
 

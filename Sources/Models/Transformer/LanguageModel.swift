@@ -1,17 +1,29 @@
 import Kernels
 
-/// A frozen base model: configuration and f32 weights, read-only and shared by every client.
+/// A frozen base model: configuration and weights, read-only and shared by every client.
+///
+/// Matrices may stay in the checkpoint's mapped file or be kept in fewer bits (`WeightStore`); products
+/// expand them to floats on the way. Norms, biases and learned positions are always floats.
 public final class LanguageModel: Sendable {
     public let configuration: ModelConfiguration
     public let layout: WeightLayout
-    package let weights: FloatBuffer
+    /// The floats: all tensors in layout order, or the small ones alone.
+    private let vectors: FloatBuffer
+    /// Where a tensor starts in `vectors` by its offset in the layout; nil when it is the same.
+    private let vectorPlaces: [Int: Int]?
+    /// Matrices by their offset in the layout.
+    private let matrices: [Int: StoredMatrix]
+    /// What the matrices point into.
+    private let memory: [any AnyObject & Sendable]
+    /// The graph's products: four for each block.
+    private let sites: [SiteWeights]
     /// Nil for a family with learned positions.
     package let rotary: RotaryTable?
 
     /// Takes each tensor of the layout from `fill`, which writes the tensor's numbers in row-major order.
     ///
     /// - Parameter fill: called once per tensor in layout order; throws when it cannot deliver.
-    public init(
+    public convenience init(
         configuration: ModelConfiguration,
         fill: (WeightLayout.Tensor, UnsafeMutableBufferPointer<Float>) throws -> Void
     ) rethrows {
@@ -20,25 +32,62 @@ public final class LanguageModel: Sendable {
         for tensor in layout.tensors {
             try fill(tensor, builder.slice(tensor.range))
         }
+        self.init(
+            configuration, layout, rotary: RotaryTable(configuration), floats: builder.finish())
+    }
+
+    /// All weights as floats in layout order.
+    private convenience init(
+        _ configuration: ModelConfiguration, _ layout: WeightLayout, rotary: RotaryTable?,
+        floats: FloatBuffer
+    ) {
+        var matrices: [Int: StoredMatrix] = [:]
+        for tensor in layout.tensors where tensor.isMatrix {
+            matrices[tensor.offset] = StoredMatrix(
+                floats.base + tensor.offset, outputs: tensor.shape[0], inputs: tensor.shape[1])
+        }
+        self.init(
+            configuration, layout, rotary: rotary, vectors: floats, vectorPlaces: nil,
+            matrices: matrices, memory: [])
+    }
+
+    init(
+        _ configuration: ModelConfiguration, _ layout: WeightLayout, rotary: RotaryTable?,
+        vectors: FloatBuffer, vectorPlaces: [Int: Int]?, matrices: [Int: StoredMatrix],
+        memory: [any AnyObject & Sendable]
+    ) {
         self.configuration = configuration
         self.layout = layout
-        self.weights = builder.finish()
-        rotary = configuration.rotary.map {
-            RotaryTable(
-                frequencies: $0.frequencies(headSize: configuration.headSize),
-                positions: configuration.sequenceLengthMax)
+        self.rotary = rotary
+        self.vectors = vectors
+        self.vectorPlaces = vectorPlaces
+        self.matrices = matrices
+        self.memory = memory
+        func vector(_ offset: Int) -> UnsafePointer<Float> {
+            vectors.base + (vectorPlaces.map { $0[offset]! } ?? offset)
+        }
+        sites = layout.layers.flatMap { layer in
+            Site.allCases.map { site in
+                let (weight, bias) = layer.places(of: site)
+                return SiteWeights(
+                    configuration.modules(of: site).map { configuration.dimensions(of: $0) },
+                    bias: bias.map(vector)
+                ) { matrices[weight + $0]! }
+            }
         }
     }
 
-    /// Loads the weights of an opened checkpoint directory, expanded to f32.
-    /// - Throws: `CheckpointError` for a family that cannot be run, or a tensor that is missing, has
-    ///   another shape or cannot be expanded.
-    public convenience init(checkpoint: Checkpoint) throws {
-        let configuration = checkpoint.configuration
-        let weights = try CheckpointWeights(checkpoint)
-        try self.init(configuration: configuration) { tensor, target in
-            try weights.read(tensor, into: target)
-        }
+    /// The floats of a gain, a bias or the learned positions, by offset in the layout.
+    package func vector(_ offset: Int) -> UnsafePointer<Float> {
+        vectors.base + (vectorPlaces.map { $0[offset]! } ?? offset)
+    }
+
+    /// Embedding and head, by offset in the layout.
+    package func matrix(_ offset: Int) -> StoredMatrix { matrices[offset]! }
+
+    /// The frozen weights of one site.
+    package func weights(_ layer: Int, _ site: Site) -> SiteWeights {
+        sites[layer * Site.allCases.count + site.rawValue]
     }
 
     /// A model with the given flat vector of weights, `WeightLayout(configuration).count` long.
@@ -73,26 +122,59 @@ public final class LanguageModel: Sendable {
     }
 
     /// The same graph with other weights; the rotary table is shared.
-    package init(like other: LanguageModel, weights: [Float]) {
+    package convenience init(like other: LanguageModel, weights: [Float]) {
         precondition(weights.count == other.layout.count, "weights have their layout's length")
         let builder = FloatBuffer.Builder(count: weights.count)
         _ = builder.slice(0..<weights.count).update(fromContentsOf: weights)
-        configuration = other.configuration
-        layout = other.layout
-        rotary = other.rotary
-        self.weights = builder.finish()
+        self.init(other.configuration, other.layout, rotary: other.rotary, floats: builder.finish())
     }
 
-    /// All weights in layout order.
-    package var flatWeights: [Float] { Array(weights.slice(0..<layout.count)) }
+    /// All weights in layout order, as floats.
+    package var flatWeights: [Float] {
+        [Float](unsafeUninitializedCapacity: layout.count) { buffer, count in
+            for tensor in layout.tensors {
+                copy(tensor, to: buffer.baseAddress! + tensor.offset)
+            }
+            count = layout.count
+        }
+    }
 
     /// Number of weights (a tied head counted once).
     public var parameterCount: Int { layout.count }
 
-    /// Calls `body` with one tensor's numbers in row-major order.
+    /// Bytes that the weights take, in memory of their own or in a mapped file.
+    public var weightBytes: Int {
+        layout.tensors.reduce(0) { sum, tensor in
+            sum + (matrices[tensor.offset].map(\.bytes) ?? 4 * tensor.count)
+        }
+    }
+
+    /// Whether all matrices are kept as floats of 32 bits.
+    package var keepsFloats: Bool { matrices.values.allSatisfy { $0.storage == .f32 } }
+
+    /// Calls `body` with one tensor's numbers in row-major order, as floats.
     public func withTensor<Result>(
         _ tensor: WeightLayout.Tensor, _ body: (UnsafeBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
-        try body(weights.slice(tensor.range))
+        let values = [Float](unsafeUninitializedCapacity: tensor.count) { buffer, count in
+            copy(tensor, to: buffer.baseAddress!)
+            count = tensor.count
+        }
+        return try values.withUnsafeBufferPointer(body)
+    }
+
+    private func copy(_ tensor: WeightLayout.Tensor, to target: UnsafeMutablePointer<Float>) {
+        if let matrix = matrices[tensor.offset] {
+            matrix.expand(into: target)
+        } else {
+            target.update(from: vector(tensor.offset), count: tensor.count)
+        }
+    }
+
+    /// The first tensor, in layout order, that holds a value that is not a finite number.
+    package var tensorNotFinite: String? {
+        layout.tensors.first { tensor in
+            withTensor(tensor) { !$0.allSatisfy(\.isFinite) }
+        }?.name
     }
 }

@@ -19,11 +19,11 @@ extension LanguageModel {
         y: UnsafeMutablePointer<Float>, _ statistics: NormStatistics
     ) {
         let (start, width) = (rows.lowerBound, configuration.hiddenSize)
-        let gain = weights.base + norm.gain
+        let gain = vector(norm.gain)
         if let mean = statistics.mean, let bias = norm.bias {
             layerNorm(
                 rows: rows.count, width: width, x: x + start * width, gain: gain,
-                bias: weights.base + bias, epsilon: configuration.normalisationEpsilon,
+                bias: vector(bias), epsilon: configuration.normalisationEpsilon,
                 y: y + start * width, mean: mean + start, inverseDeviation: statistics.inverse + start)
         } else {
             rmsNorm(
@@ -39,7 +39,7 @@ extension LanguageModel {
         _ statistics: NormStatistics, dy: UnsafePointer<Float>, dx: UnsafeMutablePointer<Float>
     ) {
         let (start, width) = (rows.lowerBound, configuration.hiddenSize)
-        let gain = weights.base + norm.gain
+        let gain = vector(norm.gain)
         if let mean = statistics.mean {
             layerNormGradient(
                 rows: rows.count, width: width, x: x + start * width, gain: gain, mean: mean + start,
@@ -75,10 +75,10 @@ extension LanguageModel {
         y: UnsafeMutablePointer<Float>
     ) {
         let width = configuration.hiddenSize
-        embed(rows: rows, width: width, tokens: tokens, table: weights.base + layout.embedding, y: y)
+        embed(rows: rows, width: width, tokens: tokens, table: matrix(layout.embedding), y: y)
         guard let table = layout.positions else { return }
         for row in 0..<rows {
-            axpy(1, weights.base + table + Int(positions[row]) * width, y + row * width, width)
+            axpy(1, vector(table) + Int(positions[row]) * width, y + row * width, width)
         }
     }
 }
