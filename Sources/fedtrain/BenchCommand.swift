@@ -27,10 +27,11 @@ struct BenchCommand: ResultCommand {
         let stopwatch: Stopwatch = { (clock.now - start) / .seconds(1) }
         let results: [Measurement] =
             switch suite {
+            case .train: try TrainBenchmark.run(stopwatch)
             case .mask: try MaskBenchmark.run(stopwatch)
             case .unmask: try UnmaskBenchmark.run(stopwatch)
             case .noise: NoiseBenchmark.run(stopwatch)
-            case .account, .train: []
+            case .account: []
             }
         return Payload(suite: suite.rawValue, results: results)
     }

@@ -108,7 +108,7 @@ package final class AdaptedModel: Sendable {
         packed = FloatBuffer.Builder(count: 0).finish()
         packedCount = 0
         merged = nil
-        mergedOffsets = []
+        mergedSites = []
     }
 
     /// A base with an adapter of any kind, or with none.

@@ -65,7 +65,7 @@ package final class InsertedParameters: Sendable {
                 let target = stream + (segment.start + token) * width
                 target.update(from: values.base + token * width, count: width)
                 if let table = model.layout.positions {
-                    axpy(1, model.weights.base + table + token * width, target, width)
+                    axpy(1, model.vector(table) + token * width, target, width)
                 }
             }
         }
