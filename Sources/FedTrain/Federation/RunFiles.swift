@@ -18,7 +18,10 @@ enum RunFiles {
             LedgerFacts.adapterFiles: try adapterDigest(in: run.adapter).hex,
         ]
         for (field, path) in singleFiles(of: run) { payload[field] = try fileDigest(path).hex }
-        payload[LedgerFacts.clientLedgers] = try clientLedgers(of: run).hex
+        // A server that others join has no client's ledger: each keeps its own.
+        if FileManager.default.fileExists(atPath: run.clients) {
+            payload[LedgerFacts.clientLedgers] = try clientLedgers(of: run).hex
+        }
         return payload
     }
 

@@ -169,13 +169,17 @@ package final class ServerRun {
         var payload = RoundCounts(trace).payload
         payload["adapter"] = adapter.digest.hex
         payload["transcript"] = sum.transcript.root.hex
+        // Before the state, whose release must name the file.
+        try writeAdapter(round: round)
+        payload[RunFiles.roundAdapterField] = try RunFiles.adapterDigest(
+            in: run.globalAdapter(round: round)
+        ).hex
+        try passing("adapter written")
         try AtomicFile.write(
             ServerSnapshot(
                 round: round, adapter: adapter.values, optimizer: optimizer.state, release: payload
             ).bytes, to: run.serverState)
         try passing("state written")
-        try writeAdapter(round: round)
-        try passing("adapter written")
         try ledger.release(round: round, at: clock.epochSeconds(), payload: payload)
         try passing("round released")
         return try ended(
@@ -238,7 +242,7 @@ package final class ServerRun {
         try PeftAdapter.write(
             adapter, to: run.adapter, baseModelName: prepared.configuration.model.baseDirectory)
         try passing("final adapter written")
-        try ledger.note(at: clock.epochSeconds(), payload: try AdapterNote.payload(of: run))
+        try ledger.note(at: clock.epochSeconds(), payload: try RunFiles.closingPayload(of: run))
         try passing("adapter noted")
         try ledger.close(at: clock.epochSeconds())
         try passing("ledger closed")
