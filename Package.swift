@@ -133,13 +133,14 @@ if Context.environment["CI"] != nil {
     }
 }
 
-// scripts/fuzz builds everything that decodes with coverage counters, and a driver around libFuzzer.
-if Context.environment["FEDTRAIN_FUZZ"] != nil {
+// scripts/fuzz builds everything that decodes with coverage counters, and a driver around libFuzzer, whose
+// library without a main it names in FEDTRAIN_FUZZ.
+if let fuzzerRuntime = Context.environment["FEDTRAIN_FUZZ"] {
     for target in package.targets where ["FuzzTargets", "SecureAgg", "DP", "Models"].contains(target.name) {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer"])]
     }
     package.targets.append(
         .executableTarget(
             name: "FuzzDriver", dependencies: ["FuzzTargets"], path: "Fuzz/Driver",
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+            linkerSettings: [.unsafeFlags([fuzzerRuntime, "-lstdc++"])]))
 }
