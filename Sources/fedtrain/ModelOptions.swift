@@ -10,10 +10,16 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Adapter directory in the layout of `peft` (a bottleneck's in that of `adapters`).")
     var adapter: String?
 
+    @Option(
+        help:
+            "Keep the base's matrices as \(WeightStore.allCases.map(\.rawValue).joined(separator: ", ")); as the files have them when not given."
+    )
+    var store: WeightStore?
+
     func loadBase(_ console: Console) throws -> BaseModel {
         let directory = try base ?? BuiltInModel.directory()
         console.detail("loading \(directory)")
-        return try BaseModel.load(directory: directory)
+        return try BaseModel.load(directory: directory, store: store)
     }
 
     func loadAdapter(for base: BaseModel) throws -> Adapter? {
@@ -22,3 +28,5 @@ struct ModelOptions: ParsableArguments {
 }
 
 extension PromptTemplate: ExpressibleByArgument {}
+
+extension WeightStore: ExpressibleByArgument {}

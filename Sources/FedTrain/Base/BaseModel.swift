@@ -12,10 +12,12 @@ public struct BaseModel: Sendable {
     public let digest: Digest
 
     /// Loads a Hugging Face directory.
-    public static func load(directory: String) throws -> BaseModel {
+    /// - Parameter store: how to keep the matrices; nil for as the files have them. The digest is of the files
+    ///   either way.
+    public static func load(directory: String, store: WeightStore? = nil) throws -> BaseModel {
         let checkpoint = try Checkpoint.load(directory: directory)
         let tokenizer = try Tokenizer(directory: directory)
-        let model = try LanguageModel(checkpoint: checkpoint)
+        let model = try LanguageModel(checkpoint: checkpoint, store: store)
         guard tokenizer.vocabularySize <= checkpoint.configuration.vocabularySize else {
             throw CheckpointError(
                 .mismatch, file: directory + "/tokenizer.json",

@@ -70,6 +70,14 @@ extension FederationConfiguration.Model {
     init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
         let base = try section.optionalString("base") ?? "built-in"
         baseDirectory = base == "built-in" ? nil : base
+        if let name = try section.optionalString("store") {
+            guard let store = WeightStore(rawValue: name) else {
+                throw section.error(
+                    "store", "is `\(name)`",
+                    suggestion: "one of \(WeightStore.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            self.store = store
+        }
         startDirectory = try section.optionalString("start")
         var lora = try section.section("adapter")
         let kind = try lora.optionalString("kind") ?? "lora"

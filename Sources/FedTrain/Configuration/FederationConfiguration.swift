@@ -22,6 +22,8 @@ public struct FederationConfiguration: Sendable, Equatable {
     public struct Model: Sendable, Equatable {
         /// A Hugging Face directory, or nil for the built-in base model.
         public var baseDirectory: String?
+        /// How this process keeps the base's matrices; nil for as the checkpoint has them.
+        public var store: WeightStore?
         public var adapter: LoRAConfiguration
         /// A public adapter in `peft` layout that the first round starts from; nil for a fresh one.
         public var startDirectory: String?

@@ -40,7 +40,8 @@ public struct PreparedFederation: Sendable {
             throw FederationError.noNetworkSection
         }
         base = try BaseModel.load(
-            directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
+            directory: try configuration.model.baseDirectory ?? BuiltInModel.directory(),
+            store: configuration.model.store)
         configuration = try configuration.settled(on: base)
         data = try FederationData(
             configuration, base: base, seed: Self.dataSeed(randomness),

@@ -52,13 +52,8 @@ package struct Block {
         model.base.normalise(
             rows, offsets.attentionNorm, x: normInput(state), y: state.normed, state.statistics)
         multiply(.gateUp, rows, state.normed, state.gateUp)
-        let expanded = state.gateUp + start * configuration.expandedWidth
+        activate(rows, state)
         let activated = state.activated + start * inner
-        if configuration.isGated {
-            swiGLU(rows: count, width: inner, gateUp: expanded, y: activated)
-        } else {
-            gelu(count: count * inner, x: expanded, y: activated, tanh: configuration.usesTanhGELU)
-        }
         (output + start * hidden).update(from: middle, count: count * hidden)
         if let scaled = state.scaled, let inserted = model.inserted {
             (scaled + start * inner).update(from: activated, count: count * inner)
@@ -69,6 +64,29 @@ package struct Block {
             model.inserted?.applyBottleneck(
                 layer, rows, y: output, input: bottleneck.input, inner: bottleneck.inner)
         }
+    }
+
+    private func activate(_ rows: Range<Int>, _ state: MLPState) {
+        let inner = configuration.intermediateSize
+        let expanded = state.gateUp + rows.lowerBound * configuration.expandedWidth
+        let activated = state.activated + rows.lowerBound * inner
+        if configuration.isGated {
+            swiGLU(rows: rows.count, width: inner, gateUp: expanded, y: activated)
+        } else {
+            gelu(count: rows.count * inner, x: expanded, y: activated, tanh: configuration.usesTanhGELU)
+        }
+    }
+
+    /// Fills a shared buffer of the attention half again, for some rows.
+    package func restore(_ rows: Range<Int>, _ state: AttentionState) {
+        model.base.normalise(rows, offsets.inputNorm, x: state.input, y: state.normed, state.statistics)
+    }
+
+    /// Fills the shared buffers of the MLP half again, for some rows: before `state.gateUp` becomes its gradient.
+    package func restore(_ rows: Range<Int>, _ state: MLPState) {
+        model.base.normalise(
+            rows, offsets.attentionNorm, x: normInput(state), y: state.normed, state.statistics)
+        activate(rows, state)
     }
 
     /// Backward of the MLP half for some rows: `state.gateUp` becomes its own gradient, `dMiddle` the
@@ -224,6 +242,21 @@ package struct Block {
     }
 }
 
+/// Buffers that the blocks of a pass use in turn: what they hold is quickly computed again from what a block
+/// keeps, and would be a third of it.
+package struct SharedActivations {
+    /// Normalised inputs of both halves, rows × hidden, and activations, rows × intermediate.
+    fileprivate let attentionNormed: UnsafeMutablePointer<Float>
+    fileprivate let mlpNormed: UnsafeMutablePointer<Float>
+    fileprivate let activated: UnsafeMutablePointer<Float>
+
+    package init(_ configuration: ModelConfiguration, rows: Int, arena: Arena) {
+        attentionNormed = arena.floats(rows * configuration.hiddenSize)
+        mlpNormed = arena.floats(rows * configuration.hiddenSize)
+        activated = arena.floats(rows * configuration.intermediateSize)
+    }
+}
+
 /// What the attention half computes on its way forward and the backward pass reads; rows × width each.
 package struct AttentionState {
     /// The block's input: the residual stream. Rows × hidden.
@@ -240,11 +273,12 @@ package struct AttentionState {
     package let logSumExp: UnsafeMutablePointer<Float>
 
     package init(
-        _ model: AdaptedModel, rows: Int, input: UnsafeMutablePointer<Float>, arena: Arena
+        _ model: AdaptedModel, rows: Int, input: UnsafeMutablePointer<Float>,
+        sharing shared: SharedActivations? = nil, arena: Arena
     ) {
         let configuration = model.base.configuration
         self.input = input
-        normed = arena.floats(rows * configuration.hiddenSize)
+        normed = shared?.attentionNormed ?? arena.floats(rows * configuration.hiddenSize)
         statistics = NormStatistics(configuration, rows: rows, arena: arena)
         qkv = arena.floats(rows * configuration.fusedWidth)
         unscaled =
@@ -274,37 +308,39 @@ package struct MLPState {
 
     /// Continues all rows of the attention half.
     package init(
-        _ model: AdaptedModel, rows: Int, after attention: AttentionState, arena: Arena
+        _ model: AdaptedModel, rows: Int, after attention: AttentionState,
+        sharing shared: SharedActivations? = nil, arena: Arena
     ) {
         self.init(
-            model, rows: rows, input: attention.input, attended: attention.attended,
+            model, rows: rows, input: attention.input, attended: attention.attended, shared,
             arena: arena)
     }
 
     /// Continues chosen rows only: those whose output anybody wants.
     package init(
-        _ model: AdaptedModel, rows: [Int], after attention: AttentionState, arena: Arena
+        _ model: AdaptedModel, rows: [Int], after attention: AttentionState,
+        sharing shared: SharedActivations? = nil, arena: Arena
     ) {
         let configuration = model.base.configuration
         self.init(
             model, rows: rows.count,
             input: arena.gather(rows, of: attention.input, width: configuration.hiddenSize),
             attended: arena.gather(rows, of: attention.attended, width: configuration.queryWidth),
-            arena: arena)
+            shared, arena: arena)
     }
 
     private init(
         _ model: AdaptedModel, rows: Int, input: UnsafeMutablePointer<Float>,
-        attended: UnsafeMutablePointer<Float>, arena: Arena
+        attended: UnsafeMutablePointer<Float>, _ shared: SharedActivations?, arena: Arena
     ) {
         let configuration = model.base.configuration
         self.input = input
         self.attended = attended
         middle = arena.floats(rows * configuration.hiddenSize)
-        normed = arena.floats(rows * configuration.hiddenSize)
+        normed = shared?.mlpNormed ?? arena.floats(rows * configuration.hiddenSize)
         statistics = NormStatistics(configuration, rows: rows, arena: arena)
         gateUp = arena.floats(rows * configuration.expandedWidth)
-        activated = arena.floats(rows * configuration.intermediateSize)
+        activated = shared?.activated ?? arena.floats(rows * configuration.intermediateSize)
         scaled =
             model.inserted?.scalesActivations == true
             ? arena.floats(rows * configuration.intermediateSize) : nil

@@ -17,6 +17,7 @@ package struct GraphPass {
     /// computes unless that is computed again on the way back. Empty when nothing is kept.
     private var streams: [UnsafeMutablePointer<Float>] = []
     private var states: [(attention: AttentionState, mlp: MLPState)] = []
+    private let shared: SharedActivations
     /// The last block's output: output rows × hidden.
     private var last: UnsafeMutablePointer<Float>
 
@@ -44,6 +45,7 @@ package struct GraphPass {
         let (rows, hidden) = (pack.rows, configuration.hiddenSize)
         tokens = arena.copy(pack.tokens)
         positions = arena.copy(pack.positions)
+        shared = SharedActivations(configuration, rows: rows, arena: arena)
         var stream = arena.floats(rows * hidden)
         last = stream
         model.base.embedTokens(rows: rows, tokens: tokens, positions: positions, y: stream)
@@ -166,7 +168,8 @@ package struct GraphPass {
         _ afterProjection: (_ layer: Int, _ qkv: UnsafePointer<Float>) -> Void = { _, _ in }
     ) -> (attention: AttentionState, mlp: MLPState) {
         let configuration = base.configuration
-        let attention = AttentionState(model, rows: rows, input: input, arena: arena)
+        let attention = AttentionState(
+            model, rows: rows, input: input, sharing: shared, arena: arena)
         project(layer, attention)
         model.inserted?.fillKeysAndValues(layer, pack, qkv: attention.qkv)
         afterProjection(layer, attention.qkv)
@@ -174,8 +177,9 @@ package struct GraphPass {
         let isLast = layer == configuration.layerCount - 1
         let mlp =
             isLast
-            ? MLPState(model, rows: pack.outputRows, after: attention, arena: arena)
-            : MLPState(model, rows: rows, after: attention, arena: arena)
+            ? MLPState(
+                model, rows: pack.outputRows, after: attention, sharing: shared, arena: arena)
+            : MLPState(model, rows: rows, after: attention, sharing: shared, arena: arena)
         finish(layer, mlp, rows: isLast ? pack.outputRows.count : rows, output: output)
         return (attention, mlp)
     }
@@ -288,7 +292,9 @@ package struct GraphPass {
         _ target: GradientTarget
     ) {
         let block = mlpBlock(layer)
+        let restores = readsInputs(of: [.gateUp, .down], layer, target)
         forEachPiece(rows) {
+            if restores { block.restore($0, state) }
             block.finishGradient($0, state, dOutput: dOutput, dMiddle: dMiddle, dNormed: dNormed)
         }
         if let groups = target.insertedGroups, let dScaled = state.scaled {
@@ -326,7 +332,9 @@ package struct GraphPass {
             model.inserted?.collectProjections(groups, layer, unscaled: unscaled, dqkv: dqkv)
             model.inserted?.scaleProjections(layer, 0..<rows, dqkv)
         }
+        let restores = readsInputs(of: [.queryKeyValue], layer, target)
         forEachPiece(rows) { piece in
+            if restores { block.restore(piece, state) }
             if let dInput {
                 block.projectGradient(
                     piece, state, dqkv: dqkv, dMiddle: dMiddle, dInput: dInput, dNormed: dNormed)
@@ -340,6 +348,14 @@ package struct GraphPass {
                 rows: rows, base.layout.layers[layer].inputNorm, x: state.input, state.statistics,
                 dy: dNormed, to: gradient)
         }
+    }
+
+    /// Whether gradients of some sites read inputs that shared buffers no longer hold.
+    private func readsInputs(of sites: [Site], _ layer: Int, _ target: GradientTarget) -> Bool {
+        // A block that has just run again left its own there.
+        if states.isEmpty { return false }
+        guard case .adapters = target else { return true }
+        return sites.contains { model.adapters(layer, $0) != nil }
     }
 
     /// How far down a block's backward pass must go.
