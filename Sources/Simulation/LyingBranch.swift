@@ -201,7 +201,10 @@ final class LyingBranch {
         }
     }
 
-    private let boxLength = 104
+    private var boxLength: Int {
+        SealedBox.nonceLength + SealedBox.tagLength
+            + Shamir.shareLength * (2 + (scene.parameters.removableNoise?.count ?? 0))
+    }
 
     private func box(from dealer: ClientID, to holder: ClientID) -> ArraySlice<UInt8> {
         let (from, to) = (index(dealer)!, index(holder)!)

@@ -61,7 +61,7 @@ final class LyingServer: SimulatedServer {
             profile: choice == 2 ? .semiHonest : terms.profile,
             colluderFraction: choice == 3 ? 0 : terms.colluderFraction,
             dropoutFraction: terms.dropoutFraction, securityBits: choice == 4 ? 30 : terms.securityBits,
-            allowTinyCohort: true, chunkLength: terms.chunkLength)
+            allowTinyCohort: true, chunkLength: terms.chunkLength, removableNoise: terms.removableNoise)
     }
 
     private func branch(_ terms: AggregationParameters, _ clients: [ClientID]) -> LyingBranch {
