@@ -70,7 +70,7 @@ final class LyingServer: SimulatedServer {
             rosterDigest: scene.roster.digest, expiry: scene.expiry)
         let session = ServerSession(manifest: manifest, signingKey: scene.serverKey, roster: scene.roster)
         return LyingBranch(
-            scene: scene, lies: lies, manifest: session.manifestMessage,
+            scene: scene, terms: terms, lies: lies, manifest: session.manifestMessage,
             manifestDigest: session.manifestDigest, invited: clients,
             random: SimulationRandom(seed: random.next()))
     }
