@@ -16,6 +16,8 @@ struct Cast {
     let minSurvivors: Int
     let colluderFraction: Rational
     let dropoutFraction: Rational
+    /// In some worlds clients bring noise that is opened when few are lost.
+    let removableNoise: RemovableNoise?
 
     static let task = "simulation"
     static let context = Digest.of(Array("simulated plan".utf8))
@@ -47,6 +49,14 @@ struct Cast {
         let losses = max(0, min(clients - threshold, (9 * clients / 10 - assumed - 1) / 2))
         dropoutFraction = Rational(BigInteger(random.below(losses + 1)), BigInteger(clients))
         minSurvivors = random.within(min(threshold, minCohort)...minCohort)
+        // The last level covers every loss down to the floor.
+        let lossesMax = clients - minSurvivors
+        if random.below(3) == 0, lossesMax >= 1 {
+            let levels = (1..<lossesMax).filter { _ in random.below(2) == 0 } + [lossesMax]
+            removableNoise = try! RemovableNoise(dropouts: levels, derivation: .of([]))
+        } else {
+            removableNoise = nil
+        }
         modulusBits = random.pick([8, 11, 16, 20, 24, 32])
         // Now and then several chunks, the last of them short.
         dimension = random.below(8) == 0 ? 129 + random.below(8) : 4 + random.below(12)
@@ -58,13 +68,13 @@ struct Cast {
             task: Self.task, round: round, context: Self.context, vectorLength: dimension,
             modulusBits: modulusBits, cohort: minCohort...identities.count, minSurvivors: minSurvivors,
             colluderFraction: colluderFraction, dropoutFraction: dropoutFraction,
-            allowTinyCohort: true, chunkLength: 64)
+            allowTinyCohort: true, chunkLength: 64, removableNoise: removableNoise)
     }
 
     var policy: ClientPolicy {
         ClientPolicy(
             context: Self.context, vectorLength: dimension, modulusBits: modulusBits,
             minCohort: minCohort, minSurvivors: minSurvivors, allowTinyCohort: true,
-            minColluderFraction: colluderFraction)
+            minColluderFraction: colluderFraction, removableNoise: removableNoise)
     }
 }

@@ -11,6 +11,8 @@ public enum Invariant: String, CaseIterable, Sendable {
     case notBothSecrets = "not-both-secrets"
     /// Every set of vectors that the server can open has at least the promised number of contributions.
     case survivorFloor = "survivor-floor"
+    /// Noise seeds are opened of survivors only, and of no level that the loss of clients keeps closed.
+    case noiseLevels = "noise-levels"
     /// A vector whose owner was declared lost stays masked, even when it arrives afterwards.
     case lateVectorStaysMasked = "late-vector-stays-masked"
     /// A client signs only lists with itself in them, over the vector that it sent.

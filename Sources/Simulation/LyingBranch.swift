@@ -5,12 +5,16 @@ import Sodium
 /// One session that a lying server leads: the protocol's messages written by hand, with the lies in them.
 final class LyingBranch {
     let scene: LyingServer.Scene
+    /// What its manifest says, which may be weaker than the plan.
+    let terms: AggregationParameters
     let lies: Set<Fault>
     let manifest: [UInt8]
     let manifestDigest: Digest
     let invited: [ClientID]
     var told: Set<Fault> = []
     private var random: SimulationRandom
+    /// Shows too few signatures as they are, or adds wrong ones to them.
+    private let topsUp: Bool
 
     private var adverts: [ClientID: Message] = [:]
     private var members: [ClientID] = []
@@ -31,15 +35,17 @@ final class LyingBranch {
     }
 
     init(
-        scene: LyingServer.Scene, lies: Set<Fault>, manifest: [UInt8], manifestDigest: Digest,
-        invited: [ClientID], random: SimulationRandom
+        scene: LyingServer.Scene, terms: AggregationParameters, lies: Set<Fault>, manifest: [UInt8],
+        manifestDigest: Digest, invited: [ClientID], random: SimulationRandom
     ) {
         self.scene = scene
+        self.terms = terms
         self.lies = lies
         self.manifest = manifest
         self.manifestDigest = manifestDigest
         self.invited = invited
         self.random = random
+        topsUp = self.random.below(2) == 0
     }
 
     private var count: Int { members.count }
@@ -201,7 +207,10 @@ final class LyingBranch {
         }
     }
 
-    private let boxLength = 104
+    private var boxLength: Int {
+        SealedBox.nonceLength + SealedBox.tagLength
+            + Shamir.shareLength * (2 + (scene.parameters.removableNoise?.count ?? 0))
+    }
 
     private func box(from dealer: ClientID, to holder: ClientID) -> ArraySlice<UInt8> {
         let (from, to) = (index(dealer)!, index(holder)!)
@@ -361,7 +370,7 @@ final class LyingBranch {
     private func signatureMessage(to id: ClientID, _ place: Int) -> [UInt8] {
         var available = signatures[place].filter { $0.key != id }
         let survives = lists[place].bitmap
-        for others in signatures where available.count < threshold - 1 {
+        for others in signatures where topsUp && available.count < threshold - 1 {
             // Short of signatures: those over another list may pass.
             for (other, signature) in others where other != id && index(other).map({ survives[$0] })! {
                 if available[other] == nil { available[other] = signature }
@@ -389,7 +398,7 @@ final class LyingBranch {
     }
 
     private var threshold: Int {
-        (try? scene.parameters.topology(cohortSize: count))?.threshold ?? count
+        (try? terms.topology(cohortSize: count))?.threshold ?? count
     }
 
     // MARK: The end

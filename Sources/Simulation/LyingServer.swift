@@ -61,7 +61,7 @@ final class LyingServer: SimulatedServer {
             profile: choice == 2 ? .semiHonest : terms.profile,
             colluderFraction: choice == 3 ? 0 : terms.colluderFraction,
             dropoutFraction: terms.dropoutFraction, securityBits: choice == 4 ? 30 : terms.securityBits,
-            allowTinyCohort: true, chunkLength: terms.chunkLength)
+            allowTinyCohort: true, chunkLength: terms.chunkLength, removableNoise: terms.removableNoise)
     }
 
     private func branch(_ terms: AggregationParameters, _ clients: [ClientID]) -> LyingBranch {
@@ -70,7 +70,7 @@ final class LyingServer: SimulatedServer {
             rosterDigest: scene.roster.digest, expiry: scene.expiry)
         let session = ServerSession(manifest: manifest, signingKey: scene.serverKey, roster: scene.roster)
         return LyingBranch(
-            scene: scene, lies: lies, manifest: session.manifestMessage,
+            scene: scene, terms: terms, lies: lies, manifest: session.manifestMessage,
             manifestDigest: session.manifestDigest, invited: clients,
             random: SimulationRandom(seed: random.next()))
     }

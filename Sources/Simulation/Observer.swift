@@ -54,6 +54,8 @@ final class Observer {
     private let clientOf: [ClientID: Int]
     private let colluders: Set<Int>
     private let floor: Int
+    /// Self-mask seed, mask-key seed and the noise levels.
+    private let sharesPerBox: Int
     /// The terms under which each client entered its present round.
     private var terms: [Int: AggregationParameters] = [:]
     /// Pairs of keys by the client that announced them in this round.
@@ -69,6 +71,7 @@ final class Observer {
         self.clientOf = clientOf
         self.colluders = colluders
         floor = parameters.minSurvivors
+        sharesPerBox = 2 + (parameters.removableNoise?.count ?? 0)
     }
 
     var openedSums: Int { sessions.values.reduce(0) { $0 + $1.knowledge.openedSums.count } }
@@ -265,8 +268,12 @@ final class Observer {
         var unknown = 0
         for start in stride(from: 0, to: bytes.count - 31, by: 32) {
             let share = Array(bytes[start..<start + 32])
-            guard let (dealer, kind) = table[share] else {
+            guard let (dealer, held) = table[share] else {
                 unknown += 1
+                continue
+            }
+            guard case .seed(let kind) = held else {
+                report(.noiseLevels, round, "client \(client) released a noise share in a seed's place")
                 continue
             }
             session.knowledge.released(kind, by: holder, of: dealer, signedAsSurvivor: list[dealer])
@@ -278,24 +285,46 @@ final class Observer {
             session.knowledge.released(.selfMask, by: holder, of: holder, signedAsSurvivor: list[holder])
         }
         if unknown > 0 { report(.observable, round, "client \(client) released \(unknown) unknown values") }
+        checkNoise([UInt8](wire.noiseShares), table, list, client, round)
         violations += session.knowledge.violations.dropFirst(session.reported)
         session.reported = session.knowledge.violations.count
         checkLateVectors(in: session, plain: plain)
     }
 
+    /// Noise shares may be those of survivors, of the levels above the one that the own list keeps closed.
+    private func checkNoise(
+        _ bytes: [UInt8], _ table: [[UInt8]: (dealer: Int, share: Held)], _ list: BitSet, _ client: Int,
+        _ round: UInt64
+    ) {
+        let lost = parameters.cohort.upperBound - list.population
+        let closed = parameters.removableNoise?.kept(lost: lost) ?? .max
+        for start in stride(from: 0, to: bytes.count - 31, by: 32) {
+            // The own shares never travel; they follow the same rule as those around them.
+            guard let (dealer, held) = table[Array(bytes[start..<start + 32])] else { continue }
+            guard case .noise(let level) = held, level > closed, list[dealer] else {
+                report(
+                    .noiseLevels, round,
+                    "client \(client) released a \(held) share of member \(dealer), levels to "
+                        + "\(closed) stay closed")
+                continue
+            }
+        }
+    }
+
     /// Every share that `holder` was sent, by its bytes.
-    private func heldShares(_ holder: Int, in session: Session) -> [[UInt8]: (dealer: Int, kind: ShareKind)] {
-        var table: [[UInt8]: (dealer: Int, kind: ShareKind)] = [:]
+    private func heldShares(_ holder: Int, in session: Session) -> [[UInt8]: (dealer: Int, share: Held)] {
+        var table: [[UInt8]: (dealer: Int, share: Held)] = [:]
         for dealer in session.boxes.keys.sorted() where dealer != holder {
             guard let pair = openBox(from: dealer, to: holder, in: session) else { continue }
-            table[Array(pair[..<32])] = (dealer, .selfMask)
-            table[Array(pair[32...])] = (dealer, .maskSeed)
+            for place in 0..<sharesPerBox {
+                table[Array(pair[32 * place..<32 * (place + 1)])] = (dealer, Held(place: place))
+            }
         }
         return table
     }
 
     private func openBox(from dealer: Int, to holder: Int, in session: Session) -> [UInt8]? {
-        let boxLength = 104
+        let boxLength = SealedBox.nonceLength + 32 * sharesPerBox + SealedBox.tagLength
         guard let boxes = session.boxes[dealer],
             var place = session.graph.slot(of: holder, amongHoldersOf: dealer),
             let secret = secrets[session.members[holder].encryptionKey],
@@ -365,7 +394,7 @@ final class Observer {
         for holder in session.knowledge.colluders.sorted() where holder != dealer {
             guard let slot = session.graph.slot(of: holder, amongHoldersOf: dealer),
                 let pair = openBox(from: dealer, to: holder, in: session),
-                let value = pair[32...].withUnsafeBytes({ FieldElement(canonical: $0) })
+                let value = pair[32..<64].withUnsafeBytes({ FieldElement(canonical: $0) })
             else { continue }
             shares.append((slot, value))
         }
@@ -374,6 +403,17 @@ final class Observer {
         let used = shares[..<threshold]
         return Shamir.combine(
             used.map(\.share), weights: Shamir.weightsAtZero(used.map { UInt32($0.slot + 1) }))
+    }
+}
+
+/// What a share in a box belongs to.
+private enum Held {
+    case seed(ShareKind)
+    case noise(level: Int)
+
+    /// - Parameter place: its place in the box.
+    init(place: Int) {
+        self = place == 0 ? .seed(.selfMask) : place == 1 ? .seed(.maskSeed) : .noise(level: place - 1)
     }
 }
 

@@ -62,6 +62,8 @@ final class SimulatedClient {
     private var answered: [(stage: Stage, request: [UInt8], messages: [[UInt8]])] = []
     /// The manifest that the present session answers.
     private(set) var manifest: [UInt8]?
+    /// What it brought to the present session, one per level of removable noise.
+    private(set) var noiseSeeds: [SecretBytes] = []
 
     init(
         index: Int, identity: ClientIdentity, isReckless: Bool, server: VerifyingKey, roster: Roster,
@@ -137,8 +139,12 @@ final class SimulatedClient {
 
     /// A manifest starts a new session beside the present one, which it replaces if it is accepted.
     private func enter(_ bytes: [UInt8], now: UInt64) -> ClientReaction {
+        let seeds = (0..<(policy.removableNoise?.count ?? 0)).map { _ in
+            SecretBytes(random: RemovableNoise.seedLength, from: &random)
+        }
         let fresh = ClientSession(
-            identity: identity, server: server, roster: roster, policy: policy, journal: journal)
+            identity: identity, server: server, roster: roster, policy: policy, journal: journal,
+            noiseSeeds: seeds)
         let before = random
         do throws(AggregationFault) {
             let message = try fresh.advertiseKeys(bytes, now: now, random: &random)
@@ -146,6 +152,7 @@ final class SimulatedClient {
             session = fresh
             answered = []
             manifest = bytes
+            noiseSeeds = seeds
             return took(.advertiseKeys, bytes, [message], before)
         } catch {
             return .left(error)

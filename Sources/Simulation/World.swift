@@ -177,7 +177,11 @@ public final class World {
 
     private func lyingServer() -> LyingServer {
         let wanted = 1 + random.below(2)
-        let lies = Set((0..<wanted).map { _ in random.pick(Fault.lies) })
+        var lies = Set((0..<wanted).map { _ in random.pick(Fault.lies) })
+        // Weaker terms alone gain nothing: what they allow is tried with them.
+        if lies.contains(.weakenManifest) {
+            lies.insert(random.pick([.equivocateSurvivors, .belowFloor, .patchworkLists]))
+        }
         var keys: [ClientID: SigningKey] = [:]
         for index in cast.colluders { keys[cast.identities[index].id] = cast.identities[index].signingKey }
         let scene = LyingServer.Scene(
@@ -232,11 +236,28 @@ public final class World {
         let mask = UInt32.max >> UInt32(32 - cast.modulusBits)
         history.released(
             round: round, elements: sum.elements, expected: expected.map { $0 & mask }, digest: sum.digest)
+        checkNoise(sum)
         if sum.survivors.count < cast.minSurvivors {
             history.report(.survivorFloor, round, "released over \(sum.survivors.count) contributions")
         }
         for fault in sum.faults where fault.check == .wrongShare {
             history.blamed(round: round, culprits: fault.culprits, liars: liars)
+        }
+    }
+
+    /// The opened noise is every survivor's, of exactly the levels that the number of the lost opens.
+    private func checkNoise(_ sum: AggregateSum) {
+        var expected: [[UInt8]] = []
+        if let noise = cast.removableNoise,
+            let closed = noise.kept(lost: clients.count - sum.survivors.count)
+        {
+            for survivor in sum.survivors {
+                let seeds = clients[cast.clientOf[survivor]!].noiseSeeds
+                expected += seeds.dropFirst(closed).map { $0.withUnsafeBytes { Array($0) } }
+            }
+        }
+        if sum.revealedNoise.map({ $0.seed.withUnsafeBytes { Array($0) } }) != expected {
+            history.report(.noiseLevels, round, "the opened noise seeds are not those of the open levels")
         }
     }
 
