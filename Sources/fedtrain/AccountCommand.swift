@@ -6,161 +6,202 @@ import GMP
 struct AccountCommand: ResultCommand {
     static let configuration = CommandConfiguration(
         commandName: "account",
-        abstract: "Compute ε for a mechanism, or the noise multiplier for a target ε.",
+        abstract: "Compute ε for a mechanism, or the noise for a target ε.",
         discussion: """
             The answer is an interval: `upper` is what a guarantee may claim, `lower` is reached by a \
-            real test (0 where none is known). Numbers are read exactly as written.
+            real test (0 where none is known). Without --accountant the tightest published bound \
+            answers, and the others are listed. Numbers are read exactly as written.
             """)
 
-    enum Mechanism: String, ExpressibleByArgument, CaseIterable {
-        case gaussian
-        case discreteGaussian = "discrete-gaussian"
-        case laplace
-    }
-
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: MechanismOptions
 
-    @Option(help: "What is added: \(Mechanism.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var mechanism: Mechanism = .gaussian
-
-    @Option(help: "Noise over sensitivity: standard deviation, or Laplace's scale.")
-    var noiseMultiplier: String?
-
-    @Option(help: "Target ε; solves for the noise multiplier instead.")
+    @Option(help: "Target ε; solves for the noise instead.")
     var epsilon: Double?
 
-    @Option(help: "Chance that a record takes part in a step (Poisson sampling).")
-    var samplingRate: String = "1"
-
-    @Option(help: "How many steps are composed.")
-    var steps: Int = 1
-
-    @Option(help: "δ, above 0 and below 1.")
-    var delta: Double
+    @Option(parsing: .singleValue, help: "δ, above 0 and below 1 (repeatable).")
+    var delta: [Double]
 
     @Option(help: "gdp, zcdp, rdp or pld; the tightest that can bound the event when not given.")
     var accountant: AccountantName?
 
-    @Option(help: "Whose data: client or record.")
-    var unit: UnitName = .record
+    @Flag(help: "With pld: integer arithmetic with every rounding outward, slower.")
+    var certified = false
 
     enum AccountantName: String, ExpressibleByArgument, CaseIterable {
         case gdp, zcdp, rdp, pld
         var kind: AccountantKind { AccountantKind(rawValue: rawValue)! }
     }
 
-    enum UnitName: String, ExpressibleByArgument, CaseIterable {
-        case client, record
-        var unit: PrivacyUnit { PrivacyUnit(rawValue: rawValue)! }
-    }
-
     struct Payload: Encodable {
         struct Interval: Encodable {
             let lower: Double
             let upper: Double
+
+            init(_ interval: EpsilonInterval) { (lower, upper) = (interval.lower, interval.upper) }
+        }
+
+        /// One accountant's answer at one δ.
+        struct Line: Encodable {
+            let delta: Double
+            let accountant: String
+            let basis: String
+            let epsilon: Interval
         }
 
         let mechanism: String
-        let noiseMultiplier: Double
+        /// Of every mechanism but randomised response.
+        let noiseMultiplier: Double?
+        /// Of randomised response.
+        let noiseProbability: Double?
         let samplingRate: Double
         let steps: Int
         let delta: Double
         let unit: String
+        let adjacency: String
+        let groupSize: Int
         let accountant: String
         let basis: String
         let epsilon: Interval
+        /// The same for each δ that was given.
+        let profile: [Line]
+        /// What every accountant says at the first δ.
+        let accountants: [Line]
     }
 
     func validate() throws {
-        guard (noiseMultiplier == nil) != (epsilon == nil) else {
-            throw ValidationError("Give either --noise-multiplier or --epsilon.")
+        let noise =
+            options.mechanism == .randomizedResponse ? options.noiseProbability : options.noiseMultiplier
+        guard (noise == nil) != (epsilon == nil) else {
+            let name = options.mechanism == .randomizedResponse ? "--noise-probability" : "--noise-multiplier"
+            throw ValidationError("Give either \(name) or --epsilon.")
         }
-        guard steps >= 1 else { throw ValidationError("--steps must be at least 1.") }
+        if certified, let accountant, accountant != .pld {
+            throw ValidationError("--certified belongs to --accountant pld.")
+        }
+        guard !delta.isEmpty else { throw ValidationError("Give --delta.") }
     }
 
     func execute(_ console: Console) throws -> Payload {
-        let rate = try number(samplingRate, "--sampling-rate")
-        let multiplier: Rational
-        if let noiseMultiplier {
-            multiplier = try number(noiseMultiplier, "--noise-multiplier")
-        } else {
-            multiplier = try solve(for: epsilon!, rate: rate)
+        do {
+            return try answer()
+        } catch let error as AccountingError {
+            throw Self.failure(error)
         }
-        let tally = try EventTally(event(multiplier, rate: rate), count: steps)
-        let (kind, interval) = try price(tally)
+    }
+
+    private func answer() throws -> Payload {
+        let rate = try options.rate()
+        let noise = try options.noise() ?? solve(for: epsilon!, rate: rate)
+        let tally = try EventTally(options.event(noise: noise, rate: rate), count: options.steps)
+        let lines = try delta.map { delta in try (delta: delta, answers: answers(tally, delta: delta)) }
+        let profile = lines.map { line($0.answers[0], delta: $0.delta) }
+        let isProbability = options.mechanism == .randomizedResponse
         return Payload(
-            mechanism: mechanism.rawValue, noiseMultiplier: multiplier.asDouble,
-            samplingRate: rate.asDouble, steps: steps, delta: delta, unit: unit.rawValue,
-            accountant: kind.rawValue, basis: interval.basis.rawValue,
-            epsilon: Payload.Interval(lower: interval.lower, upper: interval.upper))
+            mechanism: options.mechanism.rawValue,
+            noiseMultiplier: isProbability ? nil : noise.asDouble,
+            noiseProbability: isProbability ? noise.asDouble : nil,
+            samplingRate: rate.asDouble, steps: options.steps, delta: delta[0],
+            unit: options.unit.rawValue, adjacency: options.adjacency.rawValue,
+            groupSize: options.groupSize, accountant: profile[0].accountant, basis: profile[0].basis,
+            epsilon: profile[0].epsilon, profile: profile,
+            accountants: lines[0].answers.map { line($0, delta: delta[0]) })
     }
 
     func describe(_ payload: Payload) -> String {
-        """
-        ε ≤ \(decimal(payload.epsilon.upper, 6)) at δ = \(payload.delta) for one \(payload.unit) \
-        (and at least \(decimal(payload.epsilon.lower, 6)))
-        \(payload.mechanism), noise multiplier \(decimal(payload.noiseMultiplier, 6)), sampling rate \
-        \(payload.samplingRate), \(payload.steps) steps; accountant \(payload.accountant), \(payload.basis) bound
-        """
-    }
-
-    private func event(
-        _ multiplier: Rational, rate: Rational
-    ) throws(AccountingError) -> PrivacyEvent {
-        let kind: PrivacyEvent.Kind =
-            switch mechanism {
-            case .gaussian: .gaussian(noiseMultiplier: multiplier)
-            case .discreteGaussian:
-                .discreteGaussian(delta2Squared: 1, sigmaSquared: multiplier * multiplier)
-            case .laplace: .laplace(noiseMultiplier: multiplier)
-            }
-        return try PrivacyEvent(
-            unit: unit.unit, adjacency: .zeroOut,
-            kind: rate == 1 ? kind : .poissonSampled(rate: rate, kind))
-    }
-
-    /// The chosen accountant's answer, or the tightest one that rests on published theorems.
-    private func price(_ tally: EventTally) throws(AccountingError) -> (AccountantKind, EpsilonInterval) {
-        if let accountant {
-            return (accountant.kind, try accountant.kind.accountant.epsilon(of: tally, delta: delta))
+        let who =
+            payload.groupSize == 1 ? "one \(payload.unit)" : "\(payload.groupSize) \(payload.unit)s together"
+        var lines = payload.profile.map {
+            "ε ≤ \(decimal($0.epsilon.upper, 6)) at δ = \($0.delta) for \(who) "
+                + "(and at least \(decimal($0.epsilon.lower, 6)))"
         }
-        var best: (AccountantKind, EpsilonInterval)?
+        let noise =
+            payload.noiseMultiplier.map { "noise multiplier \(decimal($0, 6))" }
+            ?? "noise probability \(decimal(payload.noiseProbability ?? 0, 6))"
+        lines.append(
+            "\(payload.mechanism), \(noise), sampling rate \(payload.samplingRate), \(payload.steps) steps, "
+                + "\(payload.adjacency); accountant \(payload.accountant), \(payload.basis) bound")
+        for other in payload.accountants.dropFirst() {
+            lines.append("  \(other.accountant): ε ≤ \(decimal(other.epsilon.upper, 6)) (\(other.basis))")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    // MARK: Accountants
+
+    private typealias Answer = (accountant: any Accountant, interval: EpsilonInterval)
+
+    private func line(_ answer: Answer, delta: Double) -> Payload.Line {
+        Payload.Line(
+            delta: delta, accountant: answer.accountant.name, basis: answer.interval.basis.rawValue,
+            epsilon: Payload.Interval(answer.interval))
+    }
+
+    private var candidates: [any Accountant] {
+        if let accountant { return [accountant == .pld ? pld : accountant.kind.accountant] }
+        return certified ? [pld] : AccountantKind.allCases.map(\.accountant)
+    }
+
+    private var pld: any Accountant { certified ? CertifiedPLDAccountant() : PLDAccountant() }
+
+    /// What the accountants say that can bound the tally: the tightest published bound first, then the
+    /// others by size.
+    private func answers(_ tally: EventTally, delta: Double) throws(AccountingError) -> [Answer] {
+        var found: [Answer] = []
         var refusal: AccountingError?
-        for kind in AccountantKind.allCases {
+        for accountant in candidates {
             do {
-                let interval = try kind.accountant.epsilon(of: tally, delta: delta)
-                guard let current = best else {
-                    best = (kind, interval)
-                    continue
-                }
-                if (interval.basis, interval.upper) < (current.1.basis, current.1.upper) {
-                    best = (kind, interval)
-                }
+                found.append((accountant, try accountant.epsilon(of: tally, delta: delta)))
             } catch {
                 refusal = error
             }
         }
-        guard let best else { throw refusal! }
-        return best
+        guard !found.isEmpty else { throw refusal! }
+        found.sort { ($0.interval.basis, $0.interval.upper) < ($1.interval.basis, $1.interval.upper) }
+        return found
     }
 
     private func solve(for epsilon: Double, rate: Rational) throws(AccountingError) -> Rational {
-        let build = { (multiplier: Rational) throws(AccountingError) in try event(multiplier, rate: rate) }
-        if let accountant {
-            return try Calibration.noiseMultiplier(
-                epsilon: epsilon, delta: delta, count: steps, accountant: accountant.kind.accountant,
-                event: build)
+        let isProbability = options.mechanism == .randomizedResponse
+        func noise(_ multiplier: Rational) -> Rational {
+            isProbability ? MechanismOptions.probability(ofMultiplier: multiplier) : multiplier
         }
         // The accountant that is tightest for some noise of this shape is tightest for all of them.
-        let (kind, _) = try price(EventTally(event(1, rate: rate), count: steps))
-        return try Calibration.noiseMultiplier(
-            epsilon: epsilon, delta: delta, count: steps, accountant: kind.accountant, event: build)
+        let probe = try EventTally(options.event(noise: noise(1), rate: rate), count: options.steps)
+        let best = try answers(probe, delta: delta[0])[0].accountant
+        return noise(
+            try Calibration.noiseMultiplier(
+                epsilon: epsilon, delta: delta[0], count: options.steps, accountant: best
+            ) { (multiplier: Rational) throws(AccountingError) in
+                try options.event(noise: noise(multiplier), rate: rate)
+            })
     }
 
-    private func number(_ text: String, _ option: String) throws -> Rational {
-        guard let value = Rational(scientific: text), value.sign > 0 else {
-            throw CommandFailure(.usage, "\(option) must be a decimal or fraction above 0, not `\(text)`")
+    private static func failure(_ error: AccountingError) -> CommandFailure {
+        switch error {
+        case .targetUnreachable:
+            CommandFailure(.budget, "\(error)", hint: "a larger --epsilon, fewer --steps or a larger --delta")
+        case .unsupportedEvent:
+            CommandFailure(.usage, "\(error)", hint: "leave --accountant away: the tightest that can answers")
+        case .unsupportedAdjacency, .mixedUnits:
+            CommandFailure(.usage, "\(error)", hint: "fedtrain account --help")
+        case .invalidParameter(let name, let value, let requirement):
+            CommandFailure(
+                .usage, "\(option(name)) is \(value), but must be \(requirement)",
+                hint: "fedtrain account --help")
         }
-        return value
+    }
+
+    /// The option that sets an event's parameter.
+    private static func option(_ name: String) -> String {
+        switch name {
+        case "delta", "epsilon": "--\(name)"
+        case "rate": "--sampling-rate"
+        case "count": "--steps"
+        case "groupSize": "--group-size"
+        case "noiseProbability": "--noise-probability"
+        case "noiseMultiplier", "scale": "--noise-multiplier"
+        default: name
+        }
     }
 }

@@ -31,7 +31,7 @@ struct BenchCommand: ResultCommand {
             case .mask: try MaskBenchmark.run(stopwatch)
             case .unmask: try UnmaskBenchmark.run(stopwatch)
             case .noise: NoiseBenchmark.run(stopwatch)
-            case .account: []
+            case .account: try AccountBenchmark.run(stopwatch)
             }
         return Payload(suite: suite.rawValue, results: results)
     }

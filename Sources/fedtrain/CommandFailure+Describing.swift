@@ -38,6 +38,8 @@ extension CommandFailure {
                 .peer, "\(error)", at: "stage \(error.stage.name)", privacy: "no sum was opened")
         case let error as FederationError:
             self.init(federation: error)
+        case let error as PlanSolutionError:
+            self.init(solution: error)
         case let error as OffsiteError:
             self.init(offsite: error)
         default:
@@ -95,6 +97,27 @@ extension CommandFailure {
             self.init(
                 .inputOutput, "\(error)", privacy: "no round ran without a durable ledger entry",
                 hint: "free some space, then run the same command again")
+        }
+    }
+
+    private init(solution error: PlanSolutionError) {
+        let privacy = "nothing was trained or spent"
+        switch error {
+        case .noiseFollowsRounds:
+            self.init(
+                .configuration,
+                "the file's noise follows from privacy.epsilon, so any number of rounds would fit",
+                privacy: privacy, hint: "add --set privacy.noiseMultiplier=Z, or solve for noise")
+        case .oneRoundTooMuch(let epsilon, let target):
+            self.init(
+                .budget,
+                "one round alone costs ε = \(decimal(epsilon, 4)), the target is ε = \(decimal(target, 4))",
+                privacy: privacy, hint: "a larger privacy.noiseMultiplier, or --solve noise")
+        case .cohortTooLarge(let limit, let target):
+            self.init(
+                .budget,
+                "even \(limit) survivors stay above ε = \(decimal(target, 4)) at this noise per client",
+                privacy: privacy, hint: "fewer rounds, or --solve noise")
         }
     }
 

@@ -13,6 +13,15 @@ struct PlanCommand: ResultCommand {
     @OptionGroup var source: ConfigurationOptions
     @OptionGroup var run: RunOptions
 
+    @Option(
+        help:
+            "Solve for one of the file's values: \(PlanUnknown.allCases.map(\.rawValue).joined(separator: ", "))."
+    )
+    var solve: PlanUnknown?
+
+    @Option(help: "With --solve: the target ε; what is left of the budget when not given.")
+    var epsilon: String?
+
     struct Payload: Encodable {
         struct Epsilon: Encodable {
             let planned: Double
@@ -72,6 +81,25 @@ struct PlanCommand: ResultCommand {
         let peakMemory: Int
         let tinyCohort: Bool
         let data: [String]
+        /// With `--solve`: what was solved for, and what to put into the file.
+        var solved: Solved?
+
+        struct Solved: Encodable {
+            struct Setting: Encodable {
+                let path: String
+                let value: String
+            }
+
+            let unknown: String
+            let target: Double
+            let settings: [Setting]
+        }
+    }
+
+    func validate() throws {
+        if epsilon != nil, solve == nil {
+            throw ValidationError("--epsilon belongs to --solve noise, rounds or cohort.")
+        }
     }
 
     func execute(_ console: Console) throws -> Payload {
@@ -79,11 +107,22 @@ struct PlanCommand: ResultCommand {
         let prepared = try PreparedFederation(
             configuration, workspace: Workspace(configurationFile: source.file),
             randomness: run.randomness)
-        return try Self.payload(prepared)
+        guard let solve else { return try Self.payload(prepared, plan: prepared.plan) }
+        let target = try epsilon.map { try MechanismOptions.number($0, "--epsilon") }
+        let solution = try prepared.solution(for: solve, epsilon: target)
+        var payload = try Self.payload(prepared, plan: solution.plan)
+        payload.solved = Payload.Solved(
+            unknown: solve.rawValue,
+            target: (target ?? prepared.configuration.privacy.epsilonMax).asDouble,
+            settings: solution.settings.map { Payload.Solved.Setting(path: $0.path, value: $0.value) })
+        return payload
     }
 
     static func payload(_ prepared: PreparedFederation) throws -> Payload {
-        let plan = prepared.plan
+        try payload(prepared, plan: prepared.plan)
+    }
+
+    private static func payload(_ prepared: PreparedFederation, plan: RoundPlan) throws -> Payload {
         let epsilon = try plan.epsilon(rounds: plan.rounds)
         return Payload(
             // The ledger charges the survivor floor whoever survives, so planned and worst are one.
@@ -139,9 +178,11 @@ struct PlanCommand: ResultCommand {
             hint: "fewer rounds, more noise, or a larger privacy.epsilon")
     }
 
-    func describe(_ payload: Payload) -> String { Self.describe(payload, file: source.file) }
+    func describe(_ payload: Payload) -> String {
+        Self.describe(payload, file: source.file, overrides: source.overrides)
+    }
 
-    static func describe(_ payload: Payload, file: String) -> String {
+    static func describe(_ payload: Payload, file: String, overrides: [String] = []) -> String {
         var lines = [
             "ε = \(decimal(payload.epsilon.planned, 4)) at δ = \(payload.delta) for one \(payload.unit) after "
                 + "\(payload.rounds) rounds (budget \(decimal(payload.budget, 4)), accountant \(payload.accountant))",
@@ -165,7 +206,23 @@ struct PlanCommand: ResultCommand {
             lines.append(
                 "tiny cohort: each member can subtract itself; differential privacy is the only protection")
         }
-        lines.append("next: fedtrain simulate \(file)")
+        guard let solved = payload.solved else {
+            lines.append("next: fedtrain simulate \(file)")
+            return lines.joined(separator: "\n")
+        }
+        lines.append(
+            "solved for \(solved.unknown) at ε = \(decimal(solved.target, 4)), and planned again; put into \(file):"
+        )
+        lines += solved.settings.map { "  \($0.path): \($0.value)" }
+        if solved.unknown == PlanUnknown.cohort.rawValue {
+            lines.append("  and bring \(payload.clients) clients")
+        }
+        let kept = overrides.filter { override in
+            !solved.settings.contains { override.hasPrefix("\($0.path)=") }
+        }
+        let options = (kept + solved.settings.map { "\($0.path)=\($0.value)" })
+            .map { "--set \($0)" }.joined(separator: " ")
+        lines.append("next: fedtrain plan \(file) \(options)")
         return lines.joined(separator: "\n")
     }
 
@@ -189,3 +246,5 @@ struct PlanCommand: ResultCommand {
             + "sent by each client"
     }
 }
+
+extension PlanUnknown: ExpressibleByArgument {}

@@ -120,4 +120,32 @@ import Testing
         #expect(run.status == 0)
         #expect(run.data["unit"] as? String == "client")
     }
+
+    @Test func planSolvesForNoiseRoundsAndCohort() throws {
+        #expect(try command.run("init", "solve").status == 0)
+        let file = "solve/federation.yaml"
+        for unknown in ["noise", "rounds", "cohort"] {
+            let fixed = unknown == "noise" ? [] : ["--set", "privacy.noiseMultiplier=1"]
+            let solved = try command.run(
+                ["plan", file, "--solve", unknown, "--epsilon", "3", "--json"] + fixed)
+            #expect(solved.status == 0, "\(unknown): \(solved.errors)")
+            let epsilon = try #require(solved.data["epsilon"] as? [String: Double])
+            #expect(epsilon["planned"]! <= 3 && epsilon["planned"]! > 2.5, "\(unknown) \(epsilon)")
+            let answer = try #require(solved.data["solved"] as? [String: Any])
+            let settings = try #require(answer["settings"] as? [[String: String]])
+            guard unknown != "cohort" else { continue }
+            // What it says to put into the file plans to the same ε.
+            let options = settings.flatMap { ["--set", "\($0["path"]!)=\($0["value"]!)"] }
+            let again = try command.run(["plan", file, "--json"] + fixed + options)
+            #expect(again.status == 0, "\(unknown): \(again.errors)")
+            #expect((again.data["epsilon"] as? [String: Double])?["planned"] == epsilon["planned"])
+        }
+        let follows = try command.run("plan", file, "--solve", "rounds", "--epsilon", "3", "--json")
+        #expect(follows.status == 78)
+        let hopeless = try command.run(
+            "plan", file, "--solve", "rounds", "--epsilon", "0.001", "--set", "privacy.noiseMultiplier=1",
+            "--json")
+        #expect(hopeless.status == 10)
+        #expect(try command.run("plan", file, "--epsilon", "3").status == 64)
+    }
 }

@@ -24,6 +24,89 @@ import Testing
         #expect(epsilon["upper"]! <= 3 && epsilon["upper"]! > 3 - 1e-5)
     }
 
+    /// Mechanism options, and an ε that the answer must enclose (dp-accounting 0.6.0's PLD or closed forms).
+    static let mechanisms: [(options: [String], epsilon: Double)] = [
+        (["discrete-gaussian", "--noise-multiplier", "1"], 4.430238),
+        (["discrete-gaussian", "--noise-multiplier", "0.5"], 9.961411),
+        (["laplace", "--noise-multiplier", "2"], 0.49998),
+        (["discrete-laplace", "--noise-multiplier", "2"], 0.499967),
+        (["skellam", "--noise-multiplier", "100"], 0.0272194),
+        (
+            [
+                "sum-of-discrete-gaussians", "--noise-multiplier", "1", "--sensitivity", "1000", "--shares",
+                "5",
+            ], 4.3772
+        ),
+        (["randomized-response", "--noise-probability", "1/3", "--buckets", "2"], 1.6094),
+        (["gaussian", "--noise-multiplier", "2", "--group-size", "2"], 4.3772),
+    ]
+
+    @Test(arguments: mechanisms.indices)
+    func accountPricesEveryMechanism(index: Int) throws {
+        let (options, expected) = Self.mechanisms[index]
+        let result = try command.run(
+            ["account", "--mechanism"] + options + ["--delta", "1e-5", "--delta", "1e-8", "--json"])
+        #expect(result.status == 0, "\(result.errors)")
+        let epsilon = try #require(result.data["epsilon"] as? [String: Double])
+        #expect(epsilon["upper"]! >= expected * 0.999, "\(options) \(epsilon)")
+        #expect(epsilon["upper"]! <= expected * 1.09, "\(options) \(epsilon)")
+        #expect(epsilon["lower"]! <= expected * 1.001)
+        let profile = try #require(result.data["profile"] as? [[String: Any]])
+        #expect(profile.map { $0["delta"] as? Double } == [1e-5, 1e-8])
+    }
+
+    @Test(arguments: [
+        ["--delta", "0"], ["--delta", "1"], ["--delta", "nan"], ["--delta", "-0.1"], ["--delta", "x"], [],
+        ["--noise-multiplier", "0", "--delta", "1e-5"], ["--noise-multiplier", "-1", "--delta", "1e-5"],
+        ["--noise-multiplier", "nan", "--delta", "1e-5"], ["--noise-multiplier", "1e400", "--delta", "1e-5"],
+        ["--sampling-rate", "1.5", "--delta", "1e-5"], ["--sampling-rate", "0", "--delta", "1e-5"],
+        ["--steps", "0", "--delta", "1e-5"], ["--steps", "99999999999999999999", "--delta", "1e-5"],
+        ["--sampling-rate", "0.1", "--accountant", "gdp", "--delta", "1e-5"],
+        ["--mechanism", "cauchy", "--delta", "1e-5"], ["--group-size", "0", "--delta", "1e-5"],
+        ["--mechanism", "skellam", "--accountant", "zcdp", "--delta", "1e-5"],
+        ["--mechanism", "randomized-response", "--delta", "1e-5"],
+        ["--sampling-rate", "0.1", "--adjacency", "replace-one", "--delta", "1e-5"],
+    ])
+    func accountRefusesWhatMeansNothing(options: [String]) throws {
+        let multiplier = options.contains("--noise-multiplier") ? [] : ["--noise-multiplier", "1"]
+        let result = try command.run(["account"] + multiplier + options + ["--json"])
+        #expect(result.status == 64, "\(options) \(result.status) \(result.errors)")
+        #expect(result.json["ok"] as? Bool == false)
+        #expect((result.error["message"] as? String)?.isEmpty == false)
+        #expect((result.error["hint"] as? String)?.contains("account") == true)
+    }
+
+    @Test func accountSolvesTightlyForEveryKindOfNoise() throws {
+        for options in [
+            ["gaussian", "--sampling-rate", "0.05", "--steps", "500"], ["laplace"],
+            ["skellam", "--steps", "9"],
+            ["randomized-response", "--buckets", "4"], ["discrete-gaussian", "--sensitivity", "3"],
+        ] {
+            let result = try command.run(
+                ["account", "--mechanism"] + options + ["--epsilon", "2", "--delta", "1e-6", "--json"])
+            let epsilon = try #require(result.data["epsilon"] as? [String: Double], "\(result.errors)")
+            #expect(epsilon["upper"]! <= 2 && epsilon["upper"]! >= 2 - 1e-6, "\(options) \(epsilon)")
+        }
+        let hopeless = try command.run(
+            "account", "--epsilon", "1e-14", "--delta", "1e-100", "--steps", "1000000", "--json")
+        #expect(hopeless.status == 10, "\(hopeless.status) \(hopeless.errors)")
+    }
+
+    @Test func certifiedAccountingStaysAboveTheFastOne() throws {
+        func upper(_ more: [String]) throws -> Double {
+            let result = try command.run(
+                [
+                    "account", "--noise-multiplier", "1", "--sampling-rate", "0.01", "--steps", "1000",
+                    "--delta", "1e-5",
+                ]
+                    + ["--accountant", "pld", "--json"] + more)
+            return try #require((result.data["epsilon"] as? [String: Double])?["upper"], "\(result.errors)")
+        }
+        let fast = try upper([])
+        let certified = try upper(["--certified"])
+        #expect(certified >= fast && certified <= fast * 1.001)
+    }
+
     @Test func drillSumsExactlyOverTheSurvivors() throws {
         let result = try command.run(
             "drill", "--clients", "20", "--dimension", "1000", "--drop", "mask=0.2", "--drop", "confirm=0.05",

@@ -226,4 +226,53 @@ import Testing
             #expect(ours >= exact * (1 - 1e-12), "\(vector.id) \(ours) \(exact)")
         }
     }
+
+    /// "DiscreteGaussian(sigma=4)…", "DG s2=0.49", "Skellam var=1", "sum 8 x DG s2=1" and their like.
+    private func certificate(_ noise: String) -> (value: UnitShiftCertificate, tau: Double)? {
+        func number(after mark: String) -> Rational? {
+            guard let start = noise.range(of: mark)?.upperBound else { return nil }
+            return Rational(String(noise[start...].prefix { $0.isNumber || $0 == "." }))
+        }
+        if let variance = number(after: "var=") { return (.skellam(variance: variance), 0) }
+        let shares = number(after: "sum of ") ?? number(after: "sum ") ?? 1
+        guard let variance = number(after: "s2=") ?? number(after: "sigma=").map({ $0 * $0 }),
+            let count = Int(shares.description)
+        else { return nil }
+        return (
+            .discreteGaussianSum(sigmaLocalSquared: variance, shares: count),
+            SumOfDiscreteGaussians.tau(sigmaLocalSquared: variance, shares: count)
+        )
+    }
+
+    @Test func certificatesAreNeverBelowTheReferenceAndEqualItWhereTauVanishes() throws {
+        for vector in file.of("integer_noise_gdp_per_unit_shift") {
+            let noise = vector.params["noise"] as! String
+            let (ours, tau) = try #require(certificate(noise), "\(noise)")
+            let theirs = vector.results[0].number! / vector.number("sd")
+            // Theirs is a maximum over doubles, good to some 1e-9 for wide noise; a sum's deviation is rounded.
+            #expect(ours.muOne >= theirs * (1 - 1e-8), "\(noise) \(ours.muOne) \(theirs)")
+            #expect(tau > 1e-9 || ours.muOne <= theirs * (1 + 1e-8), "\(noise) \(ours.muOne) \(theirs)")
+        }
+        for vector in file.of("integer_noise_gdp_vector_shift") {
+            let noise = vector.params["noise"] as! String
+            let (ours, tau) = try #require(certificate(noise), "\(noise)")
+            let exact = vector.results[0].object!
+            let theirs = (exact["mu1"] as! NSNumber).doubleValue
+            #expect(exact["violations"] as? Int == 0)
+            #expect(ours.muOne >= theirs * (1 - 1e-15), "\(noise) \(ours.muOne) \(theirs)")
+            #expect(tau > 1e-12 || relative(ours.muOne, theirs) < 1e-12, "\(noise) \(ours.muOne) \(theirs)")
+        }
+    }
+
+    @Test func tauCoversTheTrueDistanceOfASumFromOneDiscreteGaussian() {
+        for vector in file.of("sum_of_discrete_gaussians") {
+            let exact = vector.results[0].object!
+            let text = vector.params["sigma2_local"] as! String
+            let tau = SumOfDiscreteGaussians.tau(
+                sigmaLocalSquared: Rational(text)!, shares: vector.integer("n"))
+            let reference = Double(exact["tau"] as! String)!
+            #expect(tau >= reference * (1 - 1e-9) && relative(tau, reference) < 1e-8, "\(vector.id) \(tau)")
+            #expect(tau >= Double(exact["max_abs_log_ratio"] as! String)! * (1 - 1e-9), "\(vector.id)")
+        }
+    }
 }

@@ -96,6 +96,24 @@ import Testing
         #expect(throws: LedgerError.self) { _ = try gdp.reserve(round: 2, event: otherUnit, at: 0) }
     }
 
+    @Test func aClockThatGoesBackIsRefusedAndNothingIsForgotten() throws {
+        let storage = MemoryLedgerStorage()
+        let file = try LedgerFile.create(
+            in: storage, key: LedgerFixtures.key, plan: LedgerFixtures.plan(), at: 1000)
+        _ = try file.reserve(round: 1, at: 2000)
+        let before = storage.log
+        for time in [1999, 0, -5, Int.min] {
+            #expect(throws: LedgerError.self) { try file.commit(round: 1, at: time) }
+            #expect(throws: LedgerError.self) { try file.note(at: time, payload: ["text": "late"]) }
+        }
+        #expect(storage.log == before, "the ledger is intact")
+        #expect(file.ledger.participations == 1, "and the reservation stays spent")
+        // A clock that leaps ahead is believed: times are the operator's word, budgets do not use them.
+        try file.commit(round: 1, at: 1 << 40)
+        _ = try file.reserve(round: 2, at: 1 << 40)
+        #expect(try Ledger.verify(storage.log).participations == 2)
+    }
+
     @Test func aClientRefusesPastItsOwnLimitAndGap() throws {
         let file = try make(
             LedgerFixtures.plan(accountant: .gdp, rate: nil, role: .client, limit: 2, gap: 3))

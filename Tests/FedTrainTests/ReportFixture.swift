@@ -50,7 +50,7 @@ struct ReportFixture {
         all.merge(facts) { $1 }
         return PlanStatement(
             run: "0001", role: .server, event: event, roundsPlanned: rounds,
-            budgetEpsilon: unit == .record ? 8 : 40, delta: Rational(1, 100_000),
+            budgetEpsilon: rounds > 100 ? 1000 : unit == .record ? 8 : 40, delta: Rational(1, 100_000),
             accountant: unit == .record ? .rdp : .zcdp, clients: 8, minSurvivors: 6, colluders: 1,
             profile: "malicious-server", samplingRate: unit == .record ? rate : nil,
             mechanism: "distributed discrete Gaussian", clipNormMax: 1, scale: 1024,

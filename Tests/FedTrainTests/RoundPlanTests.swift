@@ -90,4 +90,56 @@ import Testing
         let step = adam.step([100, -0.001])
         #expect(abs(step[0] - 0.5) < 1e-3 && abs(step[1] + 0.5) < 1e-2)
     }
+
+    private func solution(
+        _ unknown: PlanUnknown, _ epsilon: Rational, _ configuration: FederationConfiguration
+    ) throws -> PlanSolution {
+        try PlanSolution(
+            unknown, epsilon: epsilon, configuration, dimension: 2000,
+            recordCounts: [Int](repeating: 100, count: 8), baseDigest: .of([1]))
+    }
+
+    @Test(arguments: ["record", "client"])
+    func solvedNoiseAndRoundsMeetTheTargetAndNotMuchMore(unit: String) throws {
+        let configuration = try configuration(unit: unit)
+        let noise = try solution(.noise, 3, configuration)
+        #expect(noise.epsilon <= 3 && noise.epsilon > 2.98)
+        #expect(noise.settings.map(\.path) == ["privacy.noiseMultiplier", "privacy.epsilon"])
+
+        var fixed = configuration
+        fixed.privacy.noise = .multiplier(4)
+        let rounds = try solution(.rounds, 3, fixed)
+        #expect(rounds.epsilon <= 3)
+        #expect(rounds.settings.map(\.value) == ["\(rounds.plan.rounds)", "3"])
+        #expect(try rounds.plan.epsilon(rounds: rounds.plan.rounds + 1) > 3)
+    }
+
+    @Test(arguments: ["record", "client"])
+    func aSolvedCohortAddsTheSameNoisePerClient(unit: String) throws {
+        var fixed = try configuration(unit: unit)
+        fixed.privacy.noise = .multiplier(1)
+        let now = try plan(fixed)
+        let target = Rational(exactly: try now.epsilon(rounds: now.rounds) / 2)!
+        let solved = try solution(.cohort, target, fixed)
+        #expect(solved.epsilon <= target.asDouble)
+        #expect(solved.plan.minSurvivors > now.minSurvivors && solved.plan.clients > now.clients)
+        let before =
+            now.aggregation.noise.localVariance.asDouble
+            / Double(now.aggregation.encoding.clipSteps * now.aggregation.encoding.clipSteps)
+        let after =
+            solved.plan.aggregation.noise.localVariance.asDouble
+            / Double(solved.plan.aggregation.encoding.clipSteps * solved.plan.aggregation.encoding.clipSteps)
+        #expect(abs(after / before - 1) < 0.02, "\(before) \(after)")
+    }
+
+    @Test func unsolvablePlansAreRefused() throws {
+        let configuration = try configuration()
+        #expect(throws: PlanSolutionError.noiseFollowsRounds) { try solution(.rounds, 3, configuration) }
+        var loud = configuration
+        loud.privacy.noise = .multiplier(Rational(1, 4))
+        #expect(throws: PlanSolutionError.self) { try solution(.rounds, Rational(1, 100), loud) }
+        #expect(throws: AccountingError.self) {
+            try solution(.noise, Rational(1, 1_000_000_000), configuration)
+        }
+    }
 }

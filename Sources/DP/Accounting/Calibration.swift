@@ -18,7 +18,7 @@ public enum Calibration {
     ///   the target and is within 1e-6 of it, unless less than the least noise considered (2^-10)
     ///   already suffices.
     public static func noiseMultiplier(
-        epsilon: Double, delta: Double, count: Int = 1, accountant: some Accountant,
+        epsilon: Double, delta: Double, count: Int = 1, accountant: any Accountant,
         event: (Rational) throws(AccountingError) -> PrivacyEvent
     ) throws(AccountingError) -> Rational {
         try requireTarget(epsilon)
@@ -64,7 +64,7 @@ public enum Calibration {
 
     /// Two multipliers around the answer; no lower one when the least considered already suffices.
     private static func bracket(
-        epsilon: Double, delta: Double, count: Int, _ accountant: some Accountant,
+        epsilon: Double, delta: Double, count: Int, _ accountant: any Accountant,
         _ event: (Rational) throws(AccountingError) -> PrivacyEvent,
         _ cost: (Rational) throws(AccountingError) -> Double
     ) throws(AccountingError) -> (low: Candidate?, high: Candidate) {
@@ -110,7 +110,7 @@ public enum Calibration {
     /// The largest number of runs of `event` that stays within `epsilon` at `delta`; 0 when not
     /// even one does.
     public static func count(
-        epsilon: Double, delta: Double, accountant: some Accountant, of event: PrivacyEvent,
+        epsilon: Double, delta: Double, accountant: any Accountant, of event: PrivacyEvent,
         after spent: EventTally? = nil, countMax: Int = 1 << 32
     ) throws(AccountingError) -> Int {
         try requireTarget(epsilon)
@@ -138,7 +138,7 @@ public enum Calibration {
     /// that are whole numbers, such as a noise variance in squared integer steps.
     public static func smallestInteger(
         in range: ClosedRange<Int>, epsilon: Double, delta: Double, count: Int = 1,
-        accountant: some Accountant, event: (Int) throws(AccountingError) -> PrivacyEvent
+        accountant: any Accountant, event: (Int) throws(AccountingError) -> PrivacyEvent
     ) throws(AccountingError) -> Int {
         try requireTarget(epsilon)
         try requireDelta(delta)

@@ -130,7 +130,7 @@ public struct Ledger: Sendable {
         guard !isClosed || record.kind == .audit else { throw .refused("the ledger is closed") }
         guard record.run == plan.run else { throw .refused("the record is about another run") }
         if let last = records.last, record.time < last.time {
-            throw .refused("its time is \(last.time - record.time) s before the record it follows")
+            throw .refused("its time \(record.time) is before \(last.time), that of the record it follows")
         }
         if record.event != nil && record.kind != .reserve && record.kind != .score {
             throw .refused("only reservations and scores carry events")

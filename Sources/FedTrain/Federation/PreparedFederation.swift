@@ -71,6 +71,16 @@ public struct PreparedFederation: Sendable {
             planned: "\(planned)", budget: "\(budget)", affordable: affordable)
     }
 
+    /// The file's terms changed in one place so that the run costs at most `epsilon`.
+    ///
+    /// - Parameter epsilon: nil for what is left of the workspace's budget.
+    public func solution(for unknown: PlanUnknown, epsilon: Rational?) throws -> PlanSolution {
+        try PlanSolution(
+            unknown, epsilon: epsilon ?? configuration.privacy.epsilonMax, configuration,
+            dimension: LoRALayout(configuration.model.adapter, base: base.model.configuration).count(.bOnly),
+            recordCounts: data.sites.map(\.examples.count), baseDigest: base.digest)
+    }
+
     /// Generated data follows the run's seed; a run without one gets the recipe's default notes.
     package static func dataSeed(_ randomness: RunRandomness) -> UInt64 {
         if case .seeded(let seed) = randomness { seed } else { 1 }

@@ -34,7 +34,9 @@ public struct RoundPlan: Sendable {
     public let allowTinyCohort: Bool
     public let dropoutFraction: Rational
     public let baseDigest: Digest
-    /// Encoding, noise and modulus.
+    /// σ/Δ as the file gives it, or as it was solved for the file's ε.
+    public let requestedMultiplier: Rational
+    /// Encoding, noise and modulus; its noise is at least what was requested.
     public let aggregation: AggregationPlan
     /// The seeds that clients share for noise which is removed again; nil when all noise stays.
     public let removableNoise: RemovableNoise?
@@ -85,6 +87,7 @@ public struct RoundPlan: Sendable {
                 epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count,
                 solve: { try solve($0).1 })
         }
+        requestedMultiplier = multiplier
         (aggregation, event) = try solve(multiplier)
         removableNoise = try Self.removableNoise(aggregation.noise)
 

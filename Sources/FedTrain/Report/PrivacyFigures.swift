@@ -99,64 +99,15 @@ struct PrivacyFigures: Sendable {
         return points
     }
 
-    /// The guarantee for `size` units that belong together.
-    ///
-    /// Without sampling, `size` contributions shift the sum by at most `size` times the sensitivity.
-    /// With sampling, the general rule: if one unit is (ε', δ')-DP, then k units are
-    /// (kε', δ'·(e^{kε'} − 1)/(e^{ε'} − 1))-DP; the largest δ' that fits is searched for.
+    /// The guarantee for `size` units that belong together (`EventTally.forGroup`).
     private static func group(
         of tally: EventTally, _ kind: AccountantKind, delta: Double, size: Int
     ) -> Group {
-        if let scaled = try? tally.scaled(toGroupOf: size),
-            let answer = try? kind.accountant.epsilon(of: scaled, delta: delta)
-        {
-            return Group(size: size, epsilon: presentable(answer.upper))
-        }
-        var single = delta
-        for _ in 0..<160 {
-            guard single >= deltaMin,
-                let epsilon = try? kind.accountant.epsilon(of: tally, delta: single).upper
-            else { break }
-            let factor = expm1(Double(size) * epsilon) / expm1(max(epsilon, 1e-12))
-            if single * factor <= delta {
-                return Group(size: size, epsilon: presentable(Double(size) * epsilon))
-            }
-            single /= 2
-        }
-        return Group(size: size, epsilon: nil)
+        let answer = try? kind.accountant.epsilon(of: tally.forGroup(of: size), delta: delta)
+        return Group(size: size, epsilon: answer.flatMap { presentable($0.upper) })
     }
 
     private static func presentable(_ epsilon: Double) -> Double? {
         epsilon < 1000 ? Figures.rounded(epsilon, .up) : nil
-    }
-}
-
-extension EventTally {
-    /// This history as `size` units see it whose contributions change together; throws for
-    /// mechanisms whose sensitivity does not simply scale.
-    fileprivate func scaled(toGroupOf size: Int) throws(AccountingError) -> EventTally {
-        var scaled = EventTally(unit: unit, adjacency: adjacency)
-        let square = BigInteger(size * size)
-        for entry in entries {
-            let kind: PrivacyEvent.Kind
-            switch entry.kind {
-            case .discreteGaussianSum(let delta2Squared, let sigmaLocalSquared, let shares, let dimension):
-                kind = .discreteGaussianSum(
-                    delta2Squared: delta2Squared * square, sigmaLocalSquared: sigmaLocalSquared,
-                    honestShares: shares, dimension: dimension)
-            case .skellamSum(let delta2Squared, let variance, let dimension):
-                kind = .skellamSum(
-                    delta2Squared: delta2Squared * square, variance: variance, dimension: dimension)
-            case .discreteGaussian(let delta2Squared, let sigmaSquared):
-                kind = .discreteGaussian(delta2Squared: delta2Squared * square, sigmaSquared: sigmaSquared)
-            case .gaussian(let multiplier):
-                kind = .gaussian(noiseMultiplier: multiplier / Rational(size))
-            default:
-                throw .unsupportedEvent("\(entry.kind)", accountant: "group", "no scaling rule")
-            }
-            try scaled.add(
-                PrivacyEvent(unit: unit, adjacency: adjacency, kind: kind), count: entry.count)
-        }
-        return scaled
     }
 }

@@ -89,6 +89,13 @@ struct RunAccount: Sendable {
         Figures.rounded(spent.epsilon + (earlier?.epsilon ?? 0), .up)
     }
 
+    /// The δ that belongs to `totalEpsilon`: every run adds its own, and all have this one's. nil when
+    /// earlier runs are not counted, and then no sum is known.
+    var totalDelta: Double? {
+        guard let earlier else { return history.delta }
+        return earlier.runs.map { Figures.rounded(history.delta * Double($0 + 1), .up) }
+    }
+
     var plan: PlanStatement { history.plan }
     var unit: PrivacyUnit { plan.event.unit }
     var released: Int { history.rounds.count { $0.outcome == .released } }

@@ -113,6 +113,10 @@ extension ReportDocument {
                     key: "total", label: "Together, by basic composition",
                     value: .number(account.totalEpsilon, .up)),
                 Fact(
+                    key: "totalDelta", label: "At δ, summed over the runs",
+                    value: account.totalDelta.map { .number($0, .up) }
+                        ?? .notApplicable("the plan does not count the earlier runs")),
+                Fact(
                     key: "filter", label: "Filter",
                     value: .text(
                         "The ledger refuses a round that would pass the budget, by "

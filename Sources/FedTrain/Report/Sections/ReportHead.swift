@@ -75,11 +75,12 @@ extension ReportDocument {
         if let earlier = account.earlier {
             let runs =
                 earlier.runs.map { $0 == 1 ? "One earlier run" : "\($0) earlier runs" } ?? "Earlier runs"
+            let delta = account.totalDelta.map { "δ = \(ReportSentences.delta($0)), " } ?? ""
             add(
                 "earlierRuns", "Earlier runs",
                 "\(runs) on the same people spent ε = \(ReportSentences.epsilon(earlier.epsilon)). Together with "
-                    + "this run: at most ε = \(ReportSentences.epsilon(account.totalEpsilon)), at the sum of all "
-                    + "runs' δ (basic composition).")
+                    + "this run: at most ε = \(ReportSentences.epsilon(account.totalEpsilon)), at \(delta)the "
+                    + "sum of all runs' δ (basic composition).")
         }
         if account.totalEpsilon > weakEpsilon {
             add(
