@@ -143,13 +143,20 @@ public struct CodeSandbox: Sendable {
         process.executableURL = URL(fileURLWithPath: arguments[0])
         process.arguments = Array(arguments.dropFirst())
         process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
-        let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
-        process.standardInput = stdin
+        // A file, not a pipe: a child that ends at once would break a pipe, and that a whole process.
+        let file = FileManager.default.temporaryDirectory
+            .appendingPathComponent("fedtrain-program-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        guard
+            FileManager.default.createFile(
+                atPath: file.path, contents: Data(input.utf8), attributes: [.posixPermissions: 0o600]),
+            let source = FileHandle(forReadingAtPath: file.path)
+        else { return (127, "", "the program cannot be written to \(file.path)") }
+        process.standardInput = source
+        let (stdout, stderr) = (Pipe(), Pipe())
         process.standardOutput = stdout
         process.standardError = stderr
         do { try process.run() } catch { return (127, "", "\(error)") }
-        try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-        try? stdin.fileHandleForWriting.close()
         let output = read(stdout, process)
         let errors = read(stderr, process)
         process.waitUntilExit()
