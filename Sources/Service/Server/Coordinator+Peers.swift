@@ -91,7 +91,7 @@ extension Coordinator {
         let id = try authenticate(token)
         peers[id]!.mailbox.removeAll { $0.sequence <= sequence }
         let seconds = min(waitSeconds, ServiceProtocol.pollSeconds)
-        if peers[id]!.mailbox.isEmpty, seconds > 0 {
+        if peers[id]!.mailbox.isEmpty, seconds > 0, !isClosed {
             endPoll(of: id)
             let deadline = now + Double(seconds)
             await withCheckedContinuation { peers[id]!.poll = ($0, deadline) }
