@@ -71,6 +71,9 @@ extension Coordinator {
     /// The client that a request's token belongs to.
     func authenticate(_ token: [UInt8]) throws(Problem) -> ClientID {
         requests += 1
+        guard isFinished || !isClosed else {
+            throw Problem(.overloaded, "the server is going away", retryAfter: 1)
+        }
         guard let id = tokens[token] else {
             throw Problem(.noSession, "open a session first, or again")
         }
