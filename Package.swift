@@ -113,7 +113,9 @@ let package = Package(
         .testTarget(
             name: "FedTrainTests",
             dependencies: ["FedTrain", "SecureAgg", "DP", "Models", "Sodium", "GMP"]),
-        .testTarget(name: "ServiceTests", dependencies: [
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: [
                 "Service", "FedTrain", "SecureAgg", "DP", "Models", "Sodium", "GMP",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -86,12 +86,13 @@ struct ServeCommand: ResultCommand {
         if insecureHTTP { console.warn(Self.clearWarning) }
         let shared = SharedConsole(console)
         let printer = ServiceWatcher(console: shared, plan: setup.run.plan)
-        let enrolment = { (port: Int) in
+        let (url, name) = (url, configuration.name)
+        let (server, authority) = (setup.key.verifyingKey, setup.roster.authority)
+        let enrolment = { @Sendable (port: Int) in
             EnrolmentFile(
-                federation: configuration.name,
+                federation: name,
                 url: url ?? "\(certificate == nil ? "http" : "https")://\(hosts[0]):\(port)",
-                certificate: certificate?.certificate ?? "", server: setup.key.verifyingKey,
-                authority: setup.roster.authority)
+                certificate: certificate?.certificate ?? "", server: server, authority: authority)
         }
         let (runDirectory, plan) = (setup.run.run, setup.run.plan)
         if let dashboard { console.say("dashboard http://127.0.0.1:\(dashboard)/") }

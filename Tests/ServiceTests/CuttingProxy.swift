@@ -51,10 +51,8 @@ final class CuttingProxy: Sendable {
         self.state = state
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { client in
                 ClientBootstrap(group: client.eventLoop)
-                    .channelOption(.autoRead, value: false)
                     .connect(host: "127.0.0.1", port: state.target)
                     .flatMap { server in
                         client.eventLoop.makeCompletedFuture {
@@ -62,8 +60,6 @@ final class CuttingProxy: Sendable {
                                 Forwarder(to: server, cutAfter: state.nextCut(), state: state))
                             try server.pipeline.syncOperations.addHandler(
                                 Forwarder(to: client, cutAfter: nil, state: state))
-                            server.read()
-                            client.read()
                         }
                     }
             }
@@ -76,7 +72,7 @@ final class CuttingProxy: Sendable {
     func close() async { try? await channel.close().get() }
 }
 
-/// Passes bytes on, one read at a time, and cuts both sides when its allowance is used up.
+/// Passes bytes on, and cuts both sides when its allowance is used up.
 private final class Forwarder: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let peer: any Channel
@@ -103,8 +99,6 @@ private final class Forwarder: ChannelInboundHandler {
         }
         peer.writeAndFlush(buffer, promise: nil)
     }
-
-    func channelReadComplete(context: ChannelHandlerContext) { context.read() }
 
     func channelInactive(context: ChannelHandlerContext) { peer.close(promise: nil) }
 

@@ -22,8 +22,8 @@ import Testing
         #expect(toy.sumsAreExact())
     }
 
-    /// 60 cuts; 1,000 with FEDTRAIN_SLOW_TESTS=1 (about two minutes).
-    @Test func uploadsCutAtRandomResumeToTheSameSum() async throws {
+    /// 1,000 cuts, only with FEDTRAIN_SLOW_TESTS=1 (about two minutes).
+    @Test(.enabled(if: isSlow)) func uploadsCutAtRandomResumeToTheSameSum() async throws {
         let cuts = Self.isSlow ? 1000 : 60
         let toy = try ToyFederation(
             clients: 3, dimension: Self.isSlow ? 400_000 : 40_000, minSurvivors: 3,

@@ -156,7 +156,10 @@ package actor ServiceConnection {
                     throw ClientFailure.serverBroke("the receipt cannot be read")
                 }
                 if receipt.accepted { return }
-                offset = receipt.offset < message.count ? Int(receipt.offset) : 0
+                let held = receipt.offset < message.count ? Int(receipt.offset) : 0
+                // A line that is cut again and again is no reason to wait longer while bytes get through.
+                if held > offset { attempt = 0 }
+                offset = held
             }
         }
     }

@@ -71,6 +71,9 @@ extension Coordinator {
     /// The client that a request's token belongs to.
     func authenticate(_ token: [UInt8]) throws(Problem) -> ClientID {
         requests += 1
+        guard isFinished || !isClosed else {
+            throw Problem(.overloaded, "the server is going away", retryAfter: 1)
+        }
         guard let id = tokens[token] else {
             throw Problem(.noSession, "open a session first, or again")
         }
@@ -91,7 +94,7 @@ extension Coordinator {
         let id = try authenticate(token)
         peers[id]!.mailbox.removeAll { $0.sequence <= sequence }
         let seconds = min(waitSeconds, ServiceProtocol.pollSeconds)
-        if peers[id]!.mailbox.isEmpty, seconds > 0 {
+        if peers[id]!.mailbox.isEmpty, seconds > 0, !isClosed {
             endPoll(of: id)
             let deadline = now + Double(seconds)
             await withCheckedContinuation { peers[id]!.poll = ($0, deadline) }

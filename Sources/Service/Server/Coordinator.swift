@@ -85,6 +85,8 @@ package actor Coordinator {
     var bytesIn = 0
     var recent: [ServiceStatus.RoundLine] = []
     private(set) var isFinished = false
+    /// The run is over, or broke off: no request waits any more.
+    private(set) var isClosed = false
     private var isStopping = false
     private var driver: CheckedContinuation<Void, Never>?
     private var wait: (what: String, deadline: Double, have: () -> Int, need: Int)?
@@ -121,7 +123,12 @@ package actor Coordinator {
                 await self?.tick()
             }
         }
-        defer { ticker.cancel() }
+        defer {
+            ticker.cancel()
+            // Nobody looks at deadlines any more, so nobody may wait for one.
+            isClosed = true
+            for id in peers.keys { endPoll(of: id) }
+        }
         while !isStopping, host.counts.started < host.roundsPlanned {
             if let have = await gather() {
                 return .gatherTimedOut(have: have, need: host.minCohort)
@@ -154,7 +161,11 @@ package actor Coordinator {
     /// Waits until everyone has fetched its last instructions, but not for long.
     package func drain(seconds: Double) async {
         let deadline = now + seconds
-        while now < deadline, peers.values.contains(where: { !$0.mailbox.isEmpty && isPresent($0) }) {
+        while now < deadline,
+            peers.values.contains(where: {
+                !$0.mailbox.isEmpty && ($0.poll != nil || now - $0.lastSeen < 3)
+            })
+        {
             try? await Task.sleep(for: .milliseconds(50))
         }
     }

@@ -179,6 +179,8 @@ struct ProblemMiddleware: RouterMiddleware {
         } catch {
             problem = Problem(.failed, "the server could not do this; its log says why")
         }
+        // Where there is no room, an open connection takes some; and a server that goes away closes all.
+        if problem.kind == .overloaded { context.closeSoon() }
         await coordinator.note(problem, from: try? ServiceRoutes.token(of: request))
         var headers: HTTPFields = [.contentType: Problem.contentType, .cacheControl: "no-store"]
         if let seconds = problem.retryAfter { headers[.retryAfter] = "\(seconds)" }
