@@ -249,8 +249,9 @@ import Testing
             let noise = vector.params["noise"] as! String
             let (ours, tau) = try #require(certificate(noise), "\(noise)")
             let theirs = vector.results[0].number! / vector.number("sd")
-            // Theirs is a maximum over doubles, good to some 1e-9 for wide noise; a sum's deviation is rounded.
-            #expect(ours.muOne >= theirs * (1 - 1e-8), "\(noise) \(ours.muOne) \(theirs)")
+            // Theirs is a maximum over logarithms of tails in doubles, which errs upward by up to 6e-5; the
+            // 50-digit values below are the exact ones.
+            #expect(ours.muOne >= theirs * (1 - 1e-4), "\(noise) \(ours.muOne) \(theirs)")
             #expect(tau > 1e-9 || ours.muOne <= theirs * (1 + 1e-8), "\(noise) \(ours.muOne) \(theirs)")
         }
         for vector in file.of("integer_noise_gdp_vector_shift") {

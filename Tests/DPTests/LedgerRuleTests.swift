@@ -103,13 +103,13 @@ import Testing
         _ = try file.reserve(round: 1, at: 2000)
         let before = storage.log
         for time in [1999, 0, -5, Int.min] {
-            #expect(throws: LedgerError.self) { try file.commit(round: 1, at: time) }
+            #expect(throws: LedgerError.self) { try file.commit(round: 1, survivors: 7, at: time) }
             #expect(throws: LedgerError.self) { try file.note(at: time, payload: ["text": "late"]) }
         }
         #expect(storage.log == before, "the ledger is intact")
         #expect(file.ledger.participations == 1, "and the reservation stays spent")
         // A clock that leaps ahead is believed: times are the operator's word, budgets do not use them.
-        try file.commit(round: 1, at: 1 << 40)
+        try file.commit(round: 1, survivors: 7, at: 1 << 40)
         _ = try file.reserve(round: 2, at: 1 << 40)
         #expect(try Ledger.verify(storage.log).participations == 2)
     }
