@@ -156,6 +156,6 @@ import Testing
     func names() {
         for fault in DrillFault.all { #expect(DrillFault(name: fault.name) == fault) }
         #expect(DrillFault(name: "kill-server") == nil)
-        #expect(DrillFault.all.count == 11)
+        #expect(DrillFault.all.count == 12)
     }
 }
