@@ -43,14 +43,15 @@ final class LoopbackRound {
 
     init(
         clients: Int, dimension: Int = 5, modulusBits: Int = 16, minSurvivors: Int = 2,
-        cohortFloor: Int = 3, colluders: Rational = 0, dropouts: Rational = 0,
+        cohortFloor: Int? = nil, colluders: Rational = 0, dropouts: Rational = 0,
         profile: SecurityProfile = .maliciousServer, chunkLength: Int = 64, threads: Int = 1,
         round: UInt64 = 1, seed: UInt64 = 0x5eed_0100, removableNoise: RemovableNoise? = nil
     ) throws {
         var random = StreamRandom(seed: seed, label: "loopback")
         parameters = try AggregationParameters(
             task: "loopback", round: round, context: .of([1]), vectorLength: dimension,
-            modulusBits: modulusBits, cohort: cohortFloor...clients, minSurvivors: minSurvivors,
+            modulusBits: modulusBits, cohort: (cohortFloor ?? max(3, minSurvivors))...clients,
+            minSurvivors: minSurvivors,
             profile: profile, colluderFraction: colluders, dropoutFraction: dropouts,
             allowTinyCohort: true, chunkLength: chunkLength, removableNoise: removableNoise)
         // Numbers with gaps and out of order, so that a number is never taken for an index.

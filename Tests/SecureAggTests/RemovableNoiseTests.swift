@@ -81,7 +81,7 @@ import Testing
 
     @Test("noise_level_overreveal: no list that a server shows opens a level that the losses need")
     func overReveal() throws {
-        // Two of seven are lost. The server claims fewer losses to all, to half, or to one.
+        // Two of seven are lost. The server claims fewer losses to all, to two, or to one; client 0 is gone.
         for (claimed, audience) in [(1, 7), (2, 7), (1, 3), (2, 3), (2, 2)] {
             let round = try round(clients: 7, minSurvivors: 4, dropouts: [1, 2, 3])
             round.lossStage = [0: .submitMaskedInput, 3: .submitMaskedInput]
