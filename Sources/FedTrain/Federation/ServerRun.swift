@@ -238,7 +238,7 @@ package final class ServerRun {
         try PeftAdapter.write(
             adapter, to: run.adapter, baseModelName: prepared.configuration.model.baseDirectory)
         try passing("final adapter written")
-        try ledger.note(at: clock.epochSeconds(), payload: try AdapterNote.payload(of: run))
+        try ledger.note(at: clock.epochSeconds(), payload: try RunFiles.closingPayload(of: run))
         try passing("adapter noted")
         try ledger.close(at: clock.epochSeconds())
         try passing("ledger closed")
