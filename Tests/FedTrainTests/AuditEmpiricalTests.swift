@@ -72,6 +72,21 @@ struct AuditEmpiricalTests {
         #expect(AuditOutcome(payload: changed) == nil)
     }
 
+    @Test("noise that is removed after dropouts is audited at the floor, where none is removed")
+    func removableNoise() throws {
+        var request = EmpiricalAudit.Request()
+        request.canaries = 200
+        let plan = try AuditFixture.plan(
+            ["privacy.mechanism": "skellam", "privacy.dropoutNoise": "exact"], request: request)
+        #expect(plan.removableNoise != nil)
+        var audit = try EmpiricalAudit(plan: plan, request: request, randomness: .seeded(6))
+        let outcome = try audit.run()
+        #expect(!outcome.refutesClaim)
+        #expect(outcome.epsilonLowerBound > 0)
+        audit.steps = PlantedFault.noiseOff.steps
+        #expect(try audit.run().epsilonLowerBound > outcome.epsilonLowerBound)
+    }
+
     @Test("the audit's plan makes the claim of the run's plan")
     func samePlan() throws {
         for unit in ["record", "client"] {

@@ -130,7 +130,7 @@ private struct TwoWorlds {
                 ledger: ledger, steps: steps,
                 seed: Self.seed &+ UInt64(repetition) &* 3 &+ UInt64(index))
         }
-        let sum = try rounds.open(contributions)
+        let sum = try rounds.open(contributions.map { Contribution(values: $0) })
         return project(ServerRound(plan: plan).decode(sum, rotation: rotation), along: direction)
     }
 

@@ -53,7 +53,7 @@ package struct TradeOffCurve: Sendable {
         self.profile = profile
     }
 
-    /// The curve of `count` times `event`, when that is Gaussian noise; nil for anything else.
+    /// The curve of `count` times `event`, when its noise has a Gaussian certificate; nil otherwise.
     package init?(of event: PrivacyEvent, count: Int) throws(AccountingError) {
         var kind = event.kind
         var rate = 1.0
@@ -62,7 +62,7 @@ package struct TradeOffCurve: Sendable {
             kind = inner
         }
         switch kind {
-        case .gaussian, .discreteGaussian, .discreteGaussianSum: break
+        case .gaussian, .discreteGaussian, .discreteGaussianSum, .skellamSum: break
         default: return nil
         }
         guard rate > 0 else { return nil }

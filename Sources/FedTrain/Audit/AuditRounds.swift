@@ -45,7 +45,7 @@ package final class AuditRounds {
     /// masked vectors.
     ///
     /// - Returns: the opened sum, lifted to the centred window.
-    package func open(_ contributions: [[Int32]]) throws -> [Int32] {
+    package func open(_ contributions: [Contribution]) throws -> [Int32] {
         let incoming = incoming
         count += 1
         let parameters = try plan.secureAggregation(round: count, incoming: incoming)
@@ -58,15 +58,17 @@ package final class AuditRounds {
             modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
             minSurvivors: parameters.minSurvivors,
             requireMaliciousServerProfile: plan.profile == .maliciousServer,
-            allowTinyCohort: plan.allowTinyCohort)
+            allowTinyCohort: plan.allowTinyCohort, removableNoise: plan.removableNoise)
+        let noSeeds = plan.noiseSeeds(using: randomness.stream("audit/round \(count)/absent"))
         let participants = clients.indices.map { index in
             LoopbackRound.Participant(
                 id: clients[index].id,
                 session: ClientSession(
                     identity: clients[index], server: server.verifyingKey, roster: roster, policy: policy,
-                    journal: journals[index], threads: 1),
+                    journal: journals[index], threads: 1,
+                    noiseSeeds: index < contributions.count ? contributions[index].noiseSeeds : noSeeds),
                 random: randomness.stream("audit/round \(count)/client \(index)/keys"),
-                values: { contributions[index] })
+                values: { contributions[index].values })
         }
         var losses: [ClientID: Stage] = [:]
         for client in clients.dropFirst(contributions.count) { losses[client.id] = .submitMaskedInput }
@@ -74,7 +76,7 @@ package final class AuditRounds {
             server: ServerSession(manifest: manifest, signingKey: server, roster: roster, threads: 1),
             participants: participants, losses: losses, now: 0, clock: { 0 })
         switch try round.run(beforeUnmasking: { _, _ in }) {
-        case .released(let sum): return sum.centred
+        case .released(let sum): return plan.opened(sum)
         case .aborted(let fault): throw fault
         }
     }

@@ -81,10 +81,11 @@ public struct EmpiricalAudit {
     ) throws -> RoundPlan {
         let base = try BaseModel.load(
             directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
+        let configuration = try configuration.settled(on: base)
         let data = try FederationData(configuration, base: base, seed: 1)
         let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
         return try plan(
-            configuration, dimension: layout.count(.bOnly), recordCounts: data.sites.map(\.examples.count),
+            configuration, dimension: layout.count(.bOnly), recordCounts: data.recordCounts,
             baseDigest: base.digest, request: request)
     }
 
@@ -179,19 +180,23 @@ public struct EmpiricalAudit {
         let contributions = (0..<plan.minSurvivors).map { client in
             let stream = random.stream("audit/round \(rounds.count + 1)/client \(client)")
             let own = members(of: batch, at: client - colluders)
-            return steps.contribution(plan.aggregation, rotation: rotation, random: stream) {
-                encoder, values in
+            let seeds = plan.noiseSeeds(using: stream)
+            let values = steps.contribution(
+                plan.aggregation, rotation: rotation, noiseSeeds: seeds, random: stream
+            ) { encoder, values in
                 let present = own.filter { canaries.isIncluded[$0] }
                 for index in plan.unit == .record ? plan.sample(present, stream) : present {
                     encoder.encode(
                         canaries.vector(index, rotation: rotation), addingTo: &values, random: stream)
                 }
             }
+            return Contribution(values: values, noiseSeeds: seeds)
         }
         var sum = try rounds.open(contributions)
-        // What colluders know of their own contributions is no secret to the adversary.
+        // What colluders know of their own contributions is no secret to the adversary. At the survivor floor
+        // no noise is superfluous, so none of theirs was removed before.
         for contribution in contributions.prefix(colluders) {
-            for index in sum.indices { sum[index] &-= contribution[index] }
+            for index in sum.indices { sum[index] &-= contribution.values[index] }
         }
         let decoded = ServerRound(plan: plan).decode(sum, rotation: rotation)
         return canaries.scores(batch, sum: sum, decoded: decoded)

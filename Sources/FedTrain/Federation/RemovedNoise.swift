@@ -4,9 +4,14 @@ import Sodium
 
 /// What one client brings to the masks: its noisy integers, and the seeds of the noise in them that may be
 /// removed again.
-struct Contribution {
+package struct Contribution {
     let values: [Int32]
     let noiseSeeds: [SecretBytes]
+
+    package init(values: [Int32], noiseSeeds: [SecretBytes] = []) {
+        self.values = values
+        self.noiseSeeds = noiseSeeds
+    }
 }
 
 extension RoundPlan {

@@ -11,13 +11,15 @@ import Sodium
 enum RunFiles {
     static let roundAdapterField = LedgerFacts.adapterFiles
 
-    /// The note before the close.
+    /// The note before the close. It names what is there: a server has no ledgers of its clients.
     static func closingPayload(of run: RunDirectory) throws -> [String: String] {
         var payload = [
             "what": "final adapter written",
             LedgerFacts.adapterFiles: try adapterDigest(in: run.adapter).hex,
         ]
-        for (field, path) in singleFiles(of: run) { payload[field] = try fileDigest(path).hex }
+        for (field, path) in singleFiles(of: run) where FileManager.default.fileExists(atPath: path) {
+            payload[field] = try fileDigest(path).hex
+        }
         // A server that others join has no client's ledger: each keeps its own.
         if FileManager.default.fileExists(atPath: run.clients) {
             payload[LedgerFacts.clientLedgers] = try clientLedgers(of: run).hex
