@@ -1,8 +1,7 @@
+import FedTrain
 import Foundation
 import Models
 import Testing
-
-@testable import FedTrain
 
 @Suite("Answers and programs are scored as the published scorers do")
 struct BenchmarkScoringTests {
