@@ -180,7 +180,8 @@ import Testing
                 plan.aggregation.noise.deliveredVariance(survivors: survivors)
                 * Rational(BigInteger(survivors - 2), BigInteger(survivors))
             #expect(honest >= guaranteed)
-            #expect(abs(score(sum, variance: honest.asDouble)) < limit, "\(count) lost")
+            // The silent ones' levels are taken out without having been put in: that can only add noise.
+            #expect(score(sum, variance: honest.asDouble) > -limit, "\(count) lost")
             // One-sided, false alarm 1e-6: not less than the claim.
             #expect(score(sum, variance: guaranteed.asDouble) > -4.7535)
         }

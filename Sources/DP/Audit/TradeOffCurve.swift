@@ -33,20 +33,30 @@ package struct TradeOffCurve: Sendable {
         }
         let base = BaseLoss.gaussian(mu: mu, tail: Self.tail, basis: .ownCertificate)
         var step = (base.range.upperBound - base.range.lowerBound) * Self.relativeStep
-        var directions: [LossComposition]?
-        while directions == nil {
-            let composed = [GridLoss.Direction.remove, .add].compactMap { direction in
-                LossComposition(
-                    [(GridLoss(base, rate: rate, direction: direction, step: step), count)],
-                    step: step, tilt: Self.tilt)
+        // A composition is tight near the ε that its tilt aims at, and a bound everywhere: of several the
+        // least counts.
+        var directions: [[LossComposition]] = []
+        while directions.isEmpty {
+            let composed = [GridLoss.Direction.remove, .add].map { direction in
+                Self.tilts.compactMap { tilt in
+                    LossComposition(
+                        [(GridLoss(base, rate: rate, direction: direction, step: step), count)],
+                        step: step, tilt: tilt)
+                }
             }
-            if composed.count == 2 { directions = composed } else { step *= 2 }
+            if composed.allSatisfy({ $0.count == Self.tilts.count }) {
+                directions = composed
+            } else {
+                step *= 2
+            }
         }
         var profile: [Point] = []
         for index in 0...Self.points {
             // Dense near 0, where tests with high error rates are decided.
             let epsilon = 0.002 * Double(index) * (1 + 0.06 * Double(index))
-            let delta = directions!.map { $0.delta(epsilon: epsilon) }.max()!
+            let delta = directions.map { compositions in
+                compositions.map { $0.delta(epsilon: epsilon) }.min()!
+            }.max()!
             profile.append(Point(epsilon: epsilon, exponential: exp(epsilon), delta: delta))
             if delta < Self.deltaMin { break }
         }
@@ -104,7 +114,7 @@ package struct TradeOffCurve: Sendable {
     }
 
     private static let tail = 1e-15
-    private static let tilt = 0.5
+    private static let tilts = [0.5, 2, 4]
     private static let relativeStep = 0x1p-12
     private static let points = 400
     private static let deltaMin = 1e-9
