@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 @Suite("Offsite tuning as its owner and its sites meet it", .serialized)
@@ -70,6 +71,28 @@ struct OffsiteCommandTests {
                 }
             }
         }
+    }
+
+    @Test("tuning against the emulator opens no file of the full model")
+    func neverOpensTheFullModel() throws {
+        let full = runner.path("full")
+        try FileManager.default.copyItem(
+            atPath: CommandRunner.root.path + "/Sources/FedTrain/Resources/built-in-base", toPath: full)
+        let watch = try OpenWatch(directory: full)
+        // The watch sees what there is to see: the owner's own command opens the weights.
+        let made = try runner.run(
+            "emulator", "make", "--base", full, "--output", runner.path("watched"), "--keep", "1",
+            "--steps", "0")
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(watch.opened().contains("model.safetensors"))
+
+        let workspace = runner.path("watched-federation")
+        _ = try runner.run("init", workspace, "--template", "offsite", "--base", runner.path("watched"))
+        let run = try runner.run(
+            "simulate", workspace + "/federation.yaml", "--seed", "1", "--set", "rounds.count=1",
+            "--set", "data.heldOutCount=8", "--set", "data.recordsPerSite=40")
+        #expect(run.status == 0, "\(run.errors)")
+        #expect(watch.opened() == [])
     }
 
     /// Each tensor's stored bytes, by name.
@@ -198,5 +221,36 @@ struct OffsiteCommandTests {
         var file = Data()
         withUnsafeBytes(of: UInt64(text.count).littleEndian) { file.append(contentsOf: $0) }
         return file + text + body
+    }
+}
+
+/// Names of the files of one directory that any process opens, as the kernel reports them.
+private struct OpenWatch {
+    private let descriptor: Int32
+
+    init(directory: String) throws {
+        descriptor = inotify_init1(Int32(O_NONBLOCK))
+        let watch = inotify_add_watch(descriptor, directory, UInt32(IN_OPEN))
+        guard descriptor >= 0, watch >= 0 else { throw POSIXError(.ENOSYS) }
+    }
+
+    /// What was opened since the last call, sorted, each name once.
+    func opened() -> [String] {
+        var names = Set<String>()
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else { return names.sorted() }
+            var place = 0
+            while place < count {
+                // struct inotify_event: watch, mask, cookie, length, name.
+                let length = buffer[place + 12..<place + 16].enumerated()
+                    .reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+                let name = buffer[place + 16..<place + 16 + length].prefix { $0 != 0 }
+                // The directory itself has no name.
+                if !name.isEmpty { names.insert(String(decoding: name, as: UTF8.self)) }
+                place += 16 + length
+            }
+        }
     }
 }
