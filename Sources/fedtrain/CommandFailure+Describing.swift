@@ -183,6 +183,27 @@ extension CommandFailure {
                 .configuration, "this file is held out and trained on: its score would be an unpaid release",
                 at: file, privacy: "nothing was trained or spent",
                 hint: "take it out of data.clients or data.heldOut")
+        case .inClear:
+            self.init(
+                .configuration, "privacy.unit is none: this command works with masks and noise only",
+                privacy: "nothing was trained or spent",
+                hint: "set privacy.unit to client or record; only fedtrain simulate runs in clear")
+        case .emulatorNeedsLoRA(let kind):
+            self.init(
+                .configuration,
+                "model.base is an emulator, whose owner plugs in adapters of kind lora, not \(kind)",
+                privacy: "nothing was trained or spent", hint: "set model.adapter.kind to lora")
+        case .nothingShared(let patterns, let all, let examples):
+            self.init(
+                .configuration,
+                "training.share (\(patterns.joined(separator: ", "))) names "
+                    + (all
+                        ? "every tensor of the adapter: none would stay private"
+                        : "no tensor of the adapter"),
+                privacy: "nothing was trained or spent",
+                hint:
+                    "tensors are named like \(examples.joined(separator: ", ")); * stands for any run of characters"
+            )
         case .duplicateClient(let name, let file):
             self.init(
                 .configuration, "a second file would be the client `\(name)`", at: file,

@@ -15,6 +15,8 @@ struct RunPayload: Encodable {
     let delta: Double
     let unit: String
     let scores: Scores
+    /// Of clients with held-out records of their own.
+    let sites: [SiteScore]
     let survivorsPerRound: [Int]
     let outcomePerRound: [String]
     let bytesUpPerClient: Int
@@ -33,6 +35,7 @@ struct RunPayload: Encodable {
         unit = plan.unit.rawValue
         scores = Scores(
             metric: outcome.after?.metric, before: outcome.before?.value, after: outcome.after?.value)
+        sites = outcome.siteScores
         survivorsPerRound = outcome.rounds.map(\.survivors)
         outcomePerRound = outcome.rounds.map { $0.isReleased ? "released" : "aborted" }
         bytesUpPerClient = outcome.bytesUpPerClient
@@ -51,6 +54,7 @@ struct RunPayload: Encodable {
         if let metric = scores.metric, let before = scores.before, let after = scores.after {
             lines.append("held-out \(metric): \(decimal(before, 4)) before, \(decimal(after, 4)) after")
         }
+        lines += SiteScore.lines(sites)
         lines += [
             "each client sent \(bytes(bytesUpPerClient)) and received \(bytes(bytesDownPerClient)) a round; "
                 + "peak memory \(bytes(peakMemory))",

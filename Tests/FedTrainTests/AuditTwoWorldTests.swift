@@ -52,7 +52,7 @@ private struct TwoWorlds {
     let plan: RoundPlan
     private let client: ClientRound
     private let steps: ProtectiveSteps
-    private let adapter: LoRAAdapter
+    private let model: GlobalModel
     private let examples: [TokenizedExample]
     private let clipNorm: Double
 
@@ -71,15 +71,17 @@ private struct TwoWorlds {
             }
         }
         let lora = LoRAConfiguration(rank: 1, alpha: 2, targetModules: [.query, .value])
-        let configuration = try AuditFixture.configuration([
+        var configuration = try AuditFixture.configuration([
             "privacy.unit": unit.rawValue, "rounds.count": "1", "rounds.minSurvivors": "3",
             "privacy.colluders": "0", "privacy.samplingRate": "9/10", "privacy.delta": "1/20",
             // Small enough that every gradient and update is clipped: the worst case.
             "privacy.clipNorm": "1/100000", "privacy.noiseMultiplier": unit == .record ? "1/2" : "2/3",
             "training.localSteps": "1", "training.batchSize": "1", "training.learningRate": "1",
         ])
+        configuration.model.adapter = .lora(lora)
+        let shared = try SharedVector(configuration, base: shape)
         plan = try RoundPlan(
-            configuration, dimension: LoRALayout(lora, base: shape).count(.bOnly),
+            configuration, dimension: shared.dimension,
             recordCounts: [1, 1, 1], baseDigest: .of([1]))
         clipNorm = plan.aggregation.encoding.clipNorm.asDouble
         self.steps = steps
@@ -88,7 +90,7 @@ private struct TwoWorlds {
             engine: TrainingEngine(
                 model: LanguageModel(configuration: shape, weights: weights), threads: 1),
             steps: steps)
-        adapter = LoRAAdapter(configuration: lora, base: shape, generator: &generator)
+        model = GlobalModel(configuration, shared: shared, plan: plan.digest, generator: generator)
         examples = (0..<3).map { _ in
             TokenizedExample(
                 tokens: (0..<8).map { _ in Int32(Models.index(below: 16, &generator)) }, targetStart: 1)
@@ -145,8 +147,9 @@ private struct TwoWorlds {
             return steps.contribution(plan.aggregation, rotation: rotation, random: random) { _, _ in }
         }
         let round = (ledger.ledger.rounds.keys.max() ?? 0) + 1
+        var own: [Float]?
         return try client.contribution(
-            of: [examples[index]], adapter: adapter, rotation: rotation,
+            of: [examples[index]], model: model, round: 1, personal: &own, rotation: rotation,
             permit: try ledger.reserve(round: round, at: 0), random: random)
     }
 
@@ -169,8 +172,9 @@ private struct TwoWorlds {
         let ledger = try makeLedger()
         var mean = [Double](repeating: 0, count: plan.aggregation.encoding.dimension)
         for draw in 0..<32 {
+            var own: [Float]?
             let values = try bare.contribution(
-                of: [examples[index]], adapter: adapter, rotation: rotation,
+                of: [examples[index]], model: model, round: 1, personal: &own, rotation: rotation,
                 permit: try ledger.reserve(round: draw + 1, at: 0),
                 random: StreamRandom(seed: UInt64(draw), label: "two worlds, no noise"))
             for (place, value) in ServerRound(plan: plan).decode(values, rotation: rotation).enumerated() {
@@ -214,7 +218,8 @@ private struct TwoWorlds {
             mechanism: "distributed-discrete-gaussian", clipNormMax: plan.aggregation.encoding.clipNorm,
             scale: plan.aggregation.encoding.scale, roundingBeta: Rational(3, 5),
             dimension: plan.aggregation.length, modulusBits: plan.aggregation.modulusBits,
-            wrapProbability: plan.wrapProbability, baseModel: .of([1]), adapterLayout: adapter.layoutDigest,
+            wrapProbability: plan.wrapProbability, baseModel: .of([1]),
+            adapterLayout: model.adapter.layoutDigest,
             codeVersion: FedTrainVersion.text)
         return try LedgerFile.create(
             in: MemoryLedgerStorage(), key: SigningKey(generatedBy: &random), plan: statement, at: 0)

@@ -81,8 +81,10 @@ import Testing
 
     @Test func aSnapshotIsWholeOrRefused() throws {
         let snapshot = ServerSnapshot(
-            round: 3, adapter: [1, -0.5, .leastNonzeroMagnitude],
-            optimizer: (steps: 2, first: [0.25], second: [4, 8]), release: ["adapter": "ab"])
+            round: 3, model: [1, -2.5, 1e-30],
+            optimizers: [
+                .init(steps: 2, first: [0.25], second: [4, 8]), .init(steps: 1, first: [3], second: []),
+            ], release: ["adapter": "ab"])
         let bytes = try snapshot.bytes
         #expect(ServerSnapshot(bytes: bytes) == snapshot)
         for length in 0..<bytes.count { #expect(ServerSnapshot(bytes: Array(bytes.prefix(length))) == nil) }

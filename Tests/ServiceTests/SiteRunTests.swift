@@ -36,10 +36,10 @@ import Testing
             announce: { _, _ in })
     }
 
-    private func adapter(_ fixture: NetworkFixture) throws -> LoRAAdapter {
-        let base = try BaseModel.load(directory: try BuiltInModel.directory())
-        return LocalFederation.initialAdapter(
-            fixture.configuration, base: base, randomness: fixture.randomness)
+    private func adapter(_ fixture: NetworkFixture) throws -> Adapter {
+        try PreparedFederation(
+            fixture.configuration, prior: .none, randomness: fixture.randomness, holdsClientFiles: true
+        ).initialModel.adapter
     }
 
     @Test func aServersSeedDoesNotMakeAClientsNoiseKnown() throws {

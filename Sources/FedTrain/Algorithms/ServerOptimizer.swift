@@ -4,29 +4,41 @@
 public struct ServerOptimizer: Sendable {
     private let settings: FederationConfiguration.Training.Server
     private var steps = 0
-    /// m and v of Adam, or the velocity of SGD in `first`.
+    /// m and v of Adam and Yogi, or the velocity of SGD in `first`.
     private var first: [Float]
     private var second: [Float]
 
     public init(_ settings: FederationConfiguration.Training.Server, dimension: Int) {
         self.settings = settings
         first = [Float](repeating: 0, count: dimension)
-        second = settings.optimizer == .adam ? first : []
+        second = settings.optimizer == .sgd ? [] : first
     }
 
     /// What the optimiser remembers between rounds: steps, then m and v (v empty for SGD).
-    package var state: (steps: Int, first: [Float], second: [Float]) { (steps, first, second) }
+    package struct State: Equatable, Sendable {
+        package var steps: Int
+        package var first: [Float]
+        package var second: [Float]
+
+        package init(steps: Int, first: [Float], second: [Float]) {
+            self.steps = steps
+            self.first = first
+            self.second = second
+        }
+    }
+
+    package var state: State { State(steps: steps, first: first, second: second) }
 
     /// Continues from a state that `state` gave; nil if it is not one of this optimiser's shape.
     package init?(
         _ settings: FederationConfiguration.Training.Server, dimension: Int,
-        continuing state: (steps: Int, first: [Float], second: [Float])
+        continuing state: State
     ) {
         self.init(settings, dimension: dimension)
         guard state.steps >= 0, state.first.count == first.count, state.second.count == second.count else {
             return nil
         }
-        (steps, first, second) = state
+        (steps, first, second) = (state.steps, state.first, state.second)
     }
 
     /// The change to the adapter for one opened round.
@@ -44,18 +56,25 @@ public struct ServerOptimizer: Sendable {
                 first[index] = momentum * first[index] + direction[index]
             }
             return first.map { rate * $0 }
-        case .adam:
-            // β₁ is the configured momentum; β₂ and ε as in Adam's paper.
+        case .adam, .yogi:
+            // β₁ is the configured momentum; both moments are corrected for their start at zero.
             let beta1 = Float(settings.momentum)
-            let beta2: Float = 0.999
-            let epsilon: Float = 1e-8
+            let beta2 = Float(settings.secondMomentum)
+            let epsilon = Float(settings.epsilon)
             let correction1 = 1 - power(beta1, steps)
             let correction2 = 1 - power(beta2, steps)
             var change = direction
             for index in direction.indices {
                 let value = direction[index]
                 first[index] = beta1 * first[index] + (1 - beta1) * value
-                second[index] = beta2 * second[index] + (1 - beta2) * value * value
+                let square = value * value
+                if settings.optimizer == .adam {
+                    second[index] = beta2 * second[index] + (1 - beta2) * value * value
+                } else {
+                    // Yogi: v moves by the square's size, whatever its own [Zaheer et al. 2018].
+                    let sign: Float = second[index] > square ? 1 : second[index] < square ? -1 : 0
+                    second[index] -= (1 - beta2) * sign * square
+                }
                 let scale = (second[index] / correction2).squareRoot() + epsilon
                 change[index] = rate * (first[index] / correction1) / scale
             }

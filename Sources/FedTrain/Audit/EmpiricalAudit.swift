@@ -83,9 +83,9 @@ public struct EmpiricalAudit {
             directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())
         let configuration = try configuration.settled(on: base)
         let data = try FederationData(configuration, base: base, seed: 1)
-        let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
+        let shared = try SharedVector(configuration, base: base.model.configuration)
         return try plan(
-            configuration, dimension: layout.count(.bOnly), recordCounts: data.recordCounts,
+            configuration, dimension: shared.dimension, recordCounts: data.recordCounts,
             baseDigest: base.digest, request: request)
     }
 

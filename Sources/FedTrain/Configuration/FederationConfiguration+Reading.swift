@@ -29,9 +29,10 @@ extension FederationConfiguration {
             minCohort: try section.optionalInteger("minCohort", in: 3...1_000_000))
         try section.finish()
         section = try root.section("training")
-        training = try Training(reading: &section)
+        training = try Training(reading: &section, adapter: model.adapter)
+        let trainingSection = section
         var privacySection = try root.section("privacy")
-        privacy = try Privacy(reading: &privacySection)
+        privacy = try Privacy(reading: &privacySection, algorithm: training.algorithm)
         section = try root.section("secagg")
         aggregation = try Aggregation(reading: &section)
         section = try root.section("simulation")
@@ -41,21 +42,19 @@ extension FederationConfiguration {
             network = try Network(reading: &section)
         }
         try root.finish()
-        try checkTogether(privacySection)
+        try checkTogether(trainingSection, privacySection)
     }
 
     /// What no single key can be blamed for on its own.
-    private func checkTogether(_ section: ConfigurationSection) throws(ConfigurationError) {
-        if privacy.unit == .record, training.algorithm != .dpFedSGD {
-            throw section.error(
-                "unit", "is `record`, which needs per-record gradients",
-                suggestion: "set training.algorithm to dp-fedsgd, or privacy.unit to client")
+    private func checkTogether(
+        _ trainingSection: ConfigurationSection, _ section: ConfigurationSection
+    ) throws(ConfigurationError) {
+        if let refusal = Compatibility.refusal(of: self) {
+            let blamed = refusal.key == "unit" ? section : trainingSection
+            throw blamed.error(refusal.key, refusal.reason, suggestion: refusal.suggestion)
         }
-        if privacy.unit == .client, training.algorithm != .fedAvg {
-            throw section.error(
-                "unit", "is `client`, which clips a client's whole update",
-                suggestion: "set training.algorithm to fedavg, or privacy.unit to record")
-        }
+        // Nothing is hidden in a run in clear, so nobody can collude.
+        if privacy.isInClear { return }
         guard rounds.minSurvivors > privacy.colluders else {
             throw section.error(
                 "colluders",
@@ -79,25 +78,8 @@ extension FederationConfiguration.Model {
             self.store = store
         }
         startDirectory = try section.optionalString("start")
-        var lora = try section.section("adapter")
-        let kind = try lora.optionalString("kind") ?? "lora"
-        guard kind == "lora" else { throw lora.error("kind", "is `\(kind)`; this version trains `lora`") }
-        let rank = try lora.integer("rank", in: 1...1024, default: 8)
-        let alpha = try lora.double("alpha", above: 0, upTo: 1e6, default: Double(2 * rank))
-        let names = try lora.strings("targets")
-        var modules: [LinearModule] = []
-        for name in names {
-            guard let named = LinearModule.named(name) else {
-                throw lora.error(
-                    "targets", "names `\(name)`, which is no linear layer of a block",
-                    suggestion: "known: \(LinearModule.knownNames.joined(separator: ", "))")
-            }
-            modules += named
-        }
-        adapter = LoRAConfiguration(
-            rank: rank, alpha: alpha, targetModules: modules.isEmpty ? [.query, .value] : modules,
-            useRSLoRA: try lora.flag("rslora", default: false))
-        try lora.finish()
+        var adapter = try section.section("adapter")
+        self.adapter = try AdapterConfiguration(reading: &adapter)
         try section.finish()
     }
 }
@@ -112,6 +94,8 @@ extension FederationConfiguration.DataSource {
             ? .builtIn(sites: sites, recordsPerSite: recordsPerSite) : .files(files)
         heldOut = try section.strings("heldOut").filter { $0 != "built-in" }
         heldOutCount = try section.integer("heldOutCount", in: 1...1_000_000, default: 240)
+        siteHeldOut = try section.strings("siteHeldOut")
+        siteHeldOutCount = try section.integer("siteHeldOutCount", in: 0...1_000_000, default: 0)
         template = try section.choice("template", default: .plain)
         tokensMax = try section.integer("tokensMax", in: 8...1_000_000, default: 512)
         overlong = try section.choice("overlong", default: .drop)
@@ -119,27 +103,14 @@ extension FederationConfiguration.DataSource {
     }
 }
 
-extension FederationConfiguration.Training {
-    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
-        algorithm = try section.choice("algorithm", default: .dpFedSGD)
-        rule = try section.choice("aggregation", default: .ffa)
-        localSteps = try section.integer("localSteps", in: 1...1_000_000, default: 10)
-        batchSize = try section.integer("batchSize", in: 1...100_000, default: 8)
-        learningRate = try section.double("learningRate", above: 0, upTo: 100, default: 1e-3)
-        var server = try section.section("server")
-        self.server = Server(
-            optimizer: try server.choice("optimizer", default: .sgd),
-            learningRate: try server.double("learningRate", above: 0, upTo: 1e6, default: 1),
-            momentum: try server.double("momentum", above: -1e-12, upTo: 0.999, default: 0),
-            decayRounds: try server.integer("decayRounds", in: 0...1_000_000, default: 0))
-        try server.finish()
-        try section.finish()
-    }
-}
-
 extension FederationConfiguration.Privacy {
-    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
-        unit = try section.choice("unit")
+    init(
+        reading section: inout ConfigurationSection, algorithm: FederationConfiguration.Algorithm
+    ) throws(ConfigurationError) {
+        isInClear = try section.optionalString("unit") == "none"
+        unit = isInClear ? (algorithm == .dpFedSGD ? .record : .client) : try section.choice("unit")
+        let hasClipNorm = section.has("clipNorm")
+        clips = !isInClear || hasClipNorm
         delta = try section.rational("delta", upTo: Rational(1, 10), default: "0.00001")
         clipNorm = try section.rational("clipNorm", upTo: 1_000_000, default: "1")
         samplingRate = try section.rational("samplingRate", upTo: 1, default: "1")

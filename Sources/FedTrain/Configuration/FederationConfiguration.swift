@@ -24,11 +24,11 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var baseDirectory: String?
         /// How this process keeps the base's matrices; nil for as the checkpoint has them.
         public var store: WeightStore?
-        public var adapter: LoRAConfiguration
+        public var adapter: AdapterConfiguration
         /// A public adapter in `peft` layout that the first round starts from; nil for a fresh one.
         public var startDirectory: String?
         /// The adapter in `startDirectory`, once it is loaded.
-        public var start: LoRAAdapter?
+        public var start: Adapter?
     }
 
     public struct DataSource: Sendable, Equatable {
@@ -43,6 +43,10 @@ public struct FederationConfiguration: Sendable, Equatable {
         /// Held-out JSONL files; empty means the built-in held-out notes, or no evaluation.
         public var heldOut: [String]
         public var heldOutCount: Int
+        /// Held-out files of single clients, matched by the client's name; scored where the client is.
+        public var siteHeldOut: [String]
+        /// Built-in held-out notes of each site.
+        public var siteHeldOutCount: Int
         public var template: PromptTemplate
         /// Longest record in tokens, at most the model's window.
         public var tokensMax: Int
@@ -58,51 +62,6 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var minCohort: Int?
     }
 
-    public enum Algorithm: String, Sendable, CaseIterable {
-        /// Local training; the client's whole update is one contribution [McMahan et al. 2017].
-        case fedAvg = "fedavg"
-        /// One clipped gradient per sampled record and round [Abadi et al. 2016], summed over sites.
-        case dpFedSGD = "dp-fedsgd"
-    }
-
-    public enum ServerOptimizer: String, Sendable, CaseIterable {
-        case sgd
-        case adam
-    }
-
-    /// Which adapter matrices are averaged.
-    public enum AggregationRule: String, Sendable, CaseIterable {
-        /// A stays at its shared random start, B is averaged: exact under averaging [Sun et al. 2024].
-        case ffa
-    }
-
-    public struct Training: Sendable, Equatable {
-        public var algorithm: Algorithm
-        public var rule: AggregationRule
-        /// FedAvg: steps, records per step and learning rate at the client.
-        public var localSteps: Int
-        public var batchSize: Int
-        public var learningRate: Double
-        public var server: Server
-
-        public struct Server: Sendable, Equatable {
-            public var optimizer: ServerOptimizer
-            public var learningRate: Double
-            public var momentum: Double
-            /// Rounds over which the learning rate falls linearly to a tenth; 0 keeps it constant.
-            public var decayRounds: Int
-
-            public init(
-                optimizer: ServerOptimizer, learningRate: Double, momentum: Double, decayRounds: Int
-            ) {
-                self.optimizer = optimizer
-                self.learningRate = learningRate
-                self.momentum = momentum
-                self.decayRounds = decayRounds
-            }
-        }
-    }
-
     public enum Noise: Sendable, Equatable {
         /// Solved by the planner for this ε at the configured δ.
         case forEpsilon(Rational)
@@ -111,13 +70,18 @@ public struct FederationConfiguration: Sendable, Equatable {
     }
 
     public struct Privacy: Sendable, Equatable {
+        /// Of a run in clear: what would be clipped.
         public var unit: PrivacyUnit
+        /// No noise and no masks: for yardsticks on data that nobody needs to be protected from.
+        public var isInClear: Bool
         public var noise: Noise
         /// The filter stops the run above this ε.
         public var epsilonMax: Rational
         public var delta: Rational
         /// c, the L2 bound on one unit's contribution.
         public var clipNorm: Rational
+        /// False for a run in clear that names no bound.
+        public var clips: Bool
         /// q, the chance that a record takes part in a round (record unit).
         public var samplingRate: Rational
         /// Clients assumed to pool what they know with the server.

@@ -11,6 +11,20 @@ extension Adapter {
     }
 }
 
+extension Adapter {
+    /// Names an adapter's shape: its kind's terms, and where each tensor lies.
+    public var layoutDigest: Digest {
+        switch self {
+        case .lora(let adapter): return adapter.layoutDigest
+        case .inserted(let adapter):
+            let head = "\(adapter.configuration)"
+            let entries = adapter.layout.tensors.map { "\($0.layer ?? -1) \($0.name) \($0.shape)" }
+            return Digest.labelled(
+                "fedtrain/v1/adapter-layout", ([head] + entries).map { Array($0.utf8) })
+        }
+    }
+}
+
 extension LoRAAdapter {
     /// Names an adapter's exact numbers.
     public var digest: Digest { Adapter.lora(self).digest }

@@ -22,56 +22,66 @@ package struct ClientRound {
     /// Noise, then training, then clipping, rotation and rounding; the sum of both leaves.
     ///
     /// - Parameters:
+    ///   - personal: this client's own numbers; nil before its first round, or without any.
     ///   - permit: proof that the client's own ledger holds the charge durably; used up here.
     ///   - noiseSeeds: `plan.noiseSeeds` of this round, for the noise that may be removed again.
     ///   - random: the client's secret stream for noise, sampling and rounding.
     /// - Returns: `plan.aggregation.length` noisy integers, ready for the masks.
     package func contribution(
-        of examples: [TokenizedExample], adapter: LoRAAdapter, rotation: Rotation,
-        permit: consuming Permit, noiseSeeds: [SecretBytes] = [], random: StreamRandom
+        of examples: [TokenizedExample], model: GlobalModel, round: Int, personal: inout [Float]?,
+        rotation: Rotation, permit: consuming Permit, noiseSeeds: [SecretBytes] = [], random: StreamRandom
     ) throws -> [Int32] {
         precondition(permit.event == plan.event, "the permit pays for another event")
+        let work = model.work(of: examples, training: training, engine: engine, round: round)
         return try steps.contribution(
             plan.aggregation, rotation: rotation, noiseSeeds: noiseSeeds, random: random
         ) {
             encoder, values in
-            switch plan.algorithm {
-            case .dpFedSGD:
-                try addRecordGradients(
-                    of: plan.sample(examples, random), adapter: adapter, encoder: encoder, to: &values,
+            switch plan.unit {
+            case .record:
+                // One integer vector of bounded norm for each record, added up.
+                let records = plan.sample(Array(examples.indices), random)
+                let padding = plan.aggregation.encoding.dimension - work.start.count
+                try values.withUnsafeMutableBufferPointer { sum in
+                    try work.eachGradient(of: records) { gradient in
+                        guard padding > 0 else {
+                            encoder.encode(gradient, addingTo: sum, random: random)
+                            return
+                        }
+                        (Array(gradient) + zeros(padding)).withUnsafeBufferPointer {
+                            _ = encoder.encode($0, addingTo: sum, random: random)
+                        }
+                    }
+                }
+                if training.algorithm == .ditto {
+                    var generator = SplitMix64(seed: random.nextUInt64())
+                    try work.movePersonal(&personal, generator: &generator)
+                }
+            case .client:
+                var generator = SplitMix64(seed: random.nextUInt64())
+                let update = try work.update(personal: &personal, generator: &generator)
+                encoder.encode(
+                    update + zeros(plan.aggregation.encoding.dimension - update.count), addingTo: &values,
                     random: random)
-            case .fedAvg:
-                let update = try localUpdate(of: examples, adapter: adapter, random: random)
-                encoder.encode(update, addingTo: &values, random: random)
             }
         }
     }
+}
 
-    /// One integer vector of bounded norm for each record, added up.
-    private func addRecordGradients(
-        of records: [TokenizedExample], adapter: LoRAAdapter, encoder: UpdateEncoder,
-        to values: inout [Int32], random: StreamRandom
-    ) throws {
-        guard !records.isEmpty else { return }
-        try values.withUnsafeMutableBufferPointer { sum in
-            try engine.perRecordGradients(of: records, adapter: adapter, part: plan.part) {
-                _, gradient, _ in
-                encoder.encode(gradient, addingTo: sum, random: random)
-            }
-        }
-    }
+/// A round may carry fewer numbers than the plan's vector has: the rest are zeros.
+private func zeros(_ count: Int) -> [Float] { [Float](repeating: 0, count: count) }
 
-    /// FedAvg: what local training changed.
-    private func localUpdate(
-        of examples: [TokenizedExample], adapter: LoRAAdapter, random: StreamRandom
-    ) throws -> [Float] {
-        let trainer = LocalTrainer(
-            engine: engine,
-            training: LocalTraining(
-                length: .steps(training.localSteps), batchSize: training.batchSize,
-                learningRate: Float(training.learningRate)))
-        var generator = SplitMix64(seed: random.nextUInt64())
-        return try trainer.train(adapter, part: plan.part, on: examples, generator: &generator).update
+extension GlobalModel {
+    /// What a client with these records does in a round.
+    package func work(
+        of examples: [TokenizedExample], training: FederationConfiguration.Training,
+        engine: TrainingEngine, round: Int
+    ) -> ClientWork<AdapterObjective> {
+        ClientWork(
+            training: training,
+            objective: AdapterObjective(
+                engine: engine, adapter: adapter, part: shared.part(round: round), examples: examples),
+            start: trained(round: round), shared: shared.ranges, directions: directions)
     }
 }
 

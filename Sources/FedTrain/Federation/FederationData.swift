@@ -29,14 +29,26 @@ public struct FederationData: Sendable {
             let task = NoteTask(seed: seed, siteCount: count)
             sites = try (0..<count).map { site in
                 let records = task.siteRecords(site: site, count: recordsPerSite).map(Record.init)
-                return try Self.site("site-\(site + 1)", tokenizer.examples(records))
+                // Of every twelve test notes in turn, three are of a site's categories.
+                let test = task.heldOut(count: 4 * data.siteHeldOutCount).filter {
+                    task.siteCategories[site].contains($0.category!)
+                }
+                return try Self.site(
+                    "site-\(site + 1)", tokenizer.examples(records),
+                    heldOut: tokenizer.examples(test.map(Record.init)).examples)
             }
             heldOut = Self.exactMatch(task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
             statement = "generated notes, \(count) sites of \(recordsPerSite) records, seed \(seed)"
         case .files(let patterns):
             let files = holdsClientFiles ? try Self.expand(patterns) : []
+            let siteTests = holdsClientFiles ? try Self.expand(data.siteHeldOut) : []
+            try Self.checkDistinct(training: files, heldOut: siteTests)
+            let testOf = Dictionary(siteTests.map { (Self.name(of: $0), $0) }) { first, _ in first }
             sites = try files.map { file in
-                try Self.site(Self.name(of: file), tokenizer.examples(try RecordFile.read(file)))
+                let name = Self.name(of: file)
+                let test = try testOf[name].map { tokenizer.examples(try RecordFile.read($0)).examples }
+                return try Self.site(
+                    name, tokenizer.examples(try RecordFile.read(file)), heldOut: test ?? [])
             }
             let heldOutFiles = try Self.expand(data.heldOut)
             try Self.checkDistinct(training: files, heldOut: heldOutFiles)
@@ -98,11 +110,14 @@ public struct FederationData: Sendable {
         }
     }
 
-    private static func site(_ name: String, _ records: TokenizedRecords) throws -> SiteData {
+    private static func site(
+        _ name: String, _ records: TokenizedRecords, heldOut: [TokenizedExample]
+    ) throws -> SiteData {
         guard !records.examples.isEmpty else {
             throw FederationError.noUsableRecords(client: name, summary: records.summary)
         }
-        return SiteData(name: name, examples: records.examples, summary: records.summary)
+        return SiteData(
+            name: name, examples: records.examples, heldOut: heldOut, summary: records.summary)
     }
 
     /// The file's name up to its first dot: `client-07` for `data/client-07.train.jsonl`.
@@ -130,7 +145,7 @@ public struct FederationData: Sendable {
         return files
     }
 
-    private static func matches(_ name: Substring, _ pattern: Substring) -> Bool {
+    static func matches(_ name: Substring, _ pattern: Substring) -> Bool {
         guard let wanted = pattern.first else { return name.isEmpty }
         if wanted == "*" {
             return matches(name, pattern.dropFirst())
@@ -146,7 +161,11 @@ extension RecordTokenizer {
         let data = configuration.data
         self.init(
             tokenizer: base.tokenizer, template: data.template,
-            tokensMax: min(data.tokensMax, base.model.configuration.sequenceLengthMax),
+            // Some adapters put rows of their own before every record.
+            tokensMax: min(
+                data.tokensMax,
+                base.model.configuration.sequenceLengthMax
+                    - configuration.model.adapter.virtualTokens),
             overlong: data.overlong, endToken: base.endTokens.first)
     }
 }

@@ -23,6 +23,12 @@ public enum FederationError: Error, Equatable, Sendable {
     case heldOutIsTraining(String)
     /// A run's configuration file does not lead to the event that its ledger charged.
     case otherPlan(run: String)
+    /// A configuration without protection, where one with it is needed.
+    case inClear
+    /// Emulators are plugged into the full model as LoRA only.
+    case emulatorNeedsLoRA(kind: String)
+    /// `training.share` names no tensor of the adapter, or all of them.
+    case nothingShared(patterns: [String], all: Bool, examples: [String])
     /// Two files would be one client.
     case duplicateClient(name: String, file: String)
 }

@@ -28,7 +28,9 @@ public struct FederationRun {
         public let epsilon: Double
         public let before: HeldOutTest.Score?
         public let after: HeldOutTest.Score?
-        public let adapter: LoRAAdapter
+        /// Of clients with held-out records of their own.
+        public let siteScores: [SiteScore]
+        public let adapter: Adapter
         public let wasStopped: Bool
 
         /// The busiest client's bytes in a whole round, up and down.
@@ -45,28 +47,17 @@ public struct FederationRun {
         comparisons: [ScoreFact] = [], shouldStop: () -> Bool = { false },
         observe: @escaping (FederationEvent) -> Void = { _ in }
     ) throws -> Outcome {
-        let run = try workspace.makeRun()
-        try AtomicFile.write(source.json.text(.indented) + "\n", to: run.configuration)
         let federation = try LocalFederation(
-            plan: prepared.plan, configuration: prepared.configuration, base: prepared.base,
-            data: prepared.data, run: run, serverKey: serverKey, prior: prepared.prior,
-            randomness: prepared.randomness, clock: clock, observe: observe)
-        let before = try prepared.data.heldOut?.score(base: prepared.base, adapter: nil)
+            prepared, source: source, workspace: workspace, serverKey: serverKey, clock: clock,
+            observe: observe)
         try federation.runRounds(shouldStop: shouldStop)
-        let after = try prepared.data.heldOut?.score(base: prepared.base, adapter: federation.adapter)
-
-        var scores = comparisons
-        if let before { scores.insert(ScoreFact(name: "base model", before), at: 0) }
-        if let after { scores.append(ScoreFact(name: "federation with privacy", after)) }
-        try federation.record(scores)
-        try PeftAdapter.write(
-            federation.adapter, to: run.adapter, baseModelName: prepared.configuration.model.baseDirectory)
-        try federation.close()
-        try ReportFiles.write(run: run, key: serverKey)
+        let siteScores = try federation.siteScores()
+        let (before, after) = try federation.finish(comparisons: comparisons)
         return Outcome(
-            run: run, rounds: federation.rounds, epsilon: try federation.epsilonSpent, before: before,
-            after: after, adapter: federation.adapter,
-            wasStopped: federation.rounds.count < prepared.plan.rounds)
+            run: federation.server.run, rounds: federation.server.rounds,
+            epsilon: try federation.server.epsilonSpent, before: before, after: after,
+            siteScores: siteScores, adapter: federation.server.adapter,
+            wasStopped: federation.server.rounds.count < prepared.plan.rounds)
     }
 }
 
@@ -76,4 +67,15 @@ extension ScoreFact {
             name: name, metric: score.metric, value: score.value, count: score.count,
             higherIsBetter: score.higherIsBetter)
     }
+}
+
+/// What one client's own held-out records say, computed where the client is.
+public struct SiteScore: Sendable, Equatable, Codable {
+    public let site: String
+    /// Mean loss of the base model, the shared adapter and the client's own; nil without one.
+    public let base: Double
+    public let shared: Double
+    public let personal: Double?
+    /// Predicted tokens that each mean rests on.
+    public let tokens: Int
 }

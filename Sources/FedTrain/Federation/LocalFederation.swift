@@ -4,195 +4,158 @@ import Models
 import SecureAgg
 import Sodium
 
-/// A whole federation in this process: the code that a network runs, with function calls for wires.
+/// A whole federation in this process: the server's and the clients' halves that a network joins, with
+/// function calls for wires.
 ///
 /// Every round: the server reserves its price, each site reserves its own, draws noise, trains and
-/// encodes; the sites' vectors are summed under masks; the opened sum moves the adapter. A round that
+/// encodes; the sites' vectors are summed under masks; the opened sum moves the model. A round that
 /// falls below the survivor floor opens nothing, stays charged, and the next one starts from the same
-/// adapter.
-public final class LocalFederation {
-    let plan: RoundPlan
-    let configuration: FederationConfiguration
-    let base: BaseModel
-    let run: RunDirectory
-    let clock: RunClock
-    let randomness: RunRandomness
-    private let sites: [Site]
-    private let server: FederationServer
-    private let ledger: LedgerFile
-    private let eventLog: EventLog
+/// model.
+final class LocalFederation {
+    let prepared: PreparedFederation
+    let server: ServerRun
+    private let serverKey: VerifyingKey
+    private let sites: [(id: ClientID, data: SiteData, run: SiteRun)]
+    private let clock: RunClock
     private let observe: (FederationEvent) -> Void
 
-    /// The adapter after the latest opened round.
-    public private(set) var adapter: LoRAAdapter
-    private var optimizer: ServerOptimizer
-    public private(set) var rounds: [RoundSummary] = []
+    private var plan: RoundPlan { prepared.plan }
 
-    /// Makes identities and ledgers in `run`; nothing is trained or spent yet.
-    public init(
-        plan: RoundPlan, configuration: FederationConfiguration, base: BaseModel, data: FederationData,
-        run: RunDirectory, serverKey: SigningKey, prior: PriorSpending, randomness: RunRandomness,
-        clock: RunClock, observe: @escaping (FederationEvent) -> Void
+    /// Makes identities and ledgers in a new run of the workspace; nothing is trained or spent yet.
+    init(
+        _ prepared: PreparedFederation, source: ConfigurationNode, workspace: Workspace,
+        serverKey: SigningKey, clock: RunClock, observe: @escaping (FederationEvent) -> Void
     ) throws {
-        self.plan = plan
-        self.configuration = configuration
-        self.base = base
-        self.run = run
+        self.prepared = prepared
         self.clock = clock
-        self.randomness = randomness
         self.observe = observe
-        adapter = Self.initialAdapter(configuration, base: base, randomness: randomness)
-        optimizer = ServerOptimizer(configuration.training.server, dimension: adapter.count(plan.part))
-
-        let statement = plan.statement(
-            run: run.name, adapter: adapter, base: base, data: data.planStatement, randomness: randomness,
-            prior: prior)
-        ledger = try LedgerFile.create(
-            in: try FileLedgerStorage(path: run.ledger), key: serverKey, plan: statement,
-            at: clock.epochSeconds())
-        sites = try SiteFactory(
-            plan: plan, statement: statement, run: run, randomness: randomness, clock: clock
-        ).makeSites(data.sites)
-        server = try FederationServer(
-            key: serverKey, plan: plan, sites: sites, randomness: randomness)
-        eventLog = try EventLog(path: run.events)
+        self.serverKey = serverKey.verifyingKey
+        let identities = prepared.data.sites.enumerated().map { index, site in
+            var random = prepared.randomness.stream("identity/\(site.name)")
+            return ClientIdentity(
+                id: ClientID(UInt64(index + 1)), signingKey: SigningKey(generatedBy: &random))
+        }
+        let roster = try Self.enrol(identities, randomness: prepared.randomness)
+        server = try ServerRun(
+            starting: prepared, source: source, workspace: workspace, key: serverKey, roster: roster,
+            clock: clock, setting: LedgerFacts.oneProcess)
+        try AtomicFile.makeDirectory(server.run.clients)
+        let engine = TrainingEngine(model: prepared.base.model)
+        let (run, prior) = (server.run, prepared.prior)
+        sites = try zip(prepared.data.sites, identities).map { data, identity in
+            let site = try SiteRun(
+                PreparedSite(data, of: prepared), name: data.name, run: run.name,
+                files: run.siteFiles(of: data.name), identity: identity, server: serverKey.verifyingKey,
+                roster: roster, journal: InMemoryJournal(), prior: prior,
+                // What the plan may spend is what earlier runs left of the workspace's budget.
+                limit: prior.epsilon + prepared.plan.epsilonMax, randomness: prepared.randomness,
+                clock: clock, setting: LedgerFacts.oneProcess, engine: engine)
+            return (identity.id, data, site)
+        }
     }
 
-    /// The shared start, the same for everyone: the configured adapter, or A uniform and B zero.
-    public static func initialAdapter(
-        _ configuration: FederationConfiguration, base: BaseModel, randomness: RunRandomness
-    ) -> LoRAAdapter {
-        if let start = configuration.model.start { return start }
-        var generator = randomness.generator("adapter")
-        return LoRAAdapter(
-            configuration: configuration.model.adapter, base: base.model.configuration,
-            generator: &generator)
+    /// An authority signs the roster; everyone else verifies it.
+    private static func enrol(
+        _ identities: [ClientIdentity], randomness: RunRandomness
+    ) throws -> Roster {
+        var random = randomness.stream("authority")
+        let authority = SigningKey(generatedBy: &random)
+        let listed = try Roster(
+            epoch: 1, entries: identities.map { .init(id: $0.id, key: $0.verifyingKey) })
+        return try Roster(signedBytes: listed.signed(by: authority), authority: authority.verifyingKey)
     }
 
     /// Runs the rounds that are left.
     ///
     /// - Parameter shouldStop: asked between rounds; true ends the run with everything kept.
-    public func runRounds(shouldStop: () -> Bool) throws {
-        for round in rounds.count + 1...plan.rounds {
-            if shouldStop() {
-                try ledger.note(
-                    at: clock.epochSeconds(),
-                    payload: ["what": "stopped by the operator before round \(round)"])
-                return
-            }
-            try runRound(round)
+    func runRounds(shouldStop: () -> Bool) throws {
+        while !shouldStop() {
+            let now = UInt64(max(0, clock.epochSeconds()))
+            guard let (round, session) = try server.beginRound() else { return }
+            observe(.roundStarted(round, of: plan.rounds))
+            let summary = try runRound(round, session: session, now: now)
+            observe(.roundEnded(summary, epsilon: try server.epsilonSpent))
         }
     }
 
-    /// Records held-out scores; the test data is public, so they cost no privacy.
-    public func record(_ scores: [ScoreFact]) throws {
-        for score in scores {
-            try ledger.score(at: clock.epochSeconds(), payload: score.payload)
+    private func runRound(_ round: Int, session: ServerSession, now: UInt64) throws -> RoundSummary {
+        let lost = losses(round: round)
+        let incoming = server.model.digest
+        // Training comes before stage 0, so that a slow site costs nobody anything.
+        var participants: [LoopbackRound.Participant] = []
+        for (index, site) in sites.enumerated() where lost[site.id] != .advertiseKeys {
+            observe(.siteTraining(round, site: site.data.name, index: index, of: sites.count))
+            let values = try site.run.contribution(round: round, model: server.model)
+            let (session, random) = try site.run.session(round: round, incoming: incoming)
+            participants.append(
+                LoopbackRound.Participant(
+                    id: site.id, session: session, random: random,
+                    values: {
+                        try site.run.commit(round)
+                        return values
+                    }))
         }
-    }
-
-    /// Ends the run: the ledger names the run's files, and nothing but audits can be added any more.
-    public func close() throws {
-        try ledger.note(at: clock.epochSeconds(), payload: try RunFiles.closingPayload(of: run))
-        try ledger.close(at: clock.epochSeconds())
-    }
-
-    /// ε charged so far.
-    public var epsilonSpent: Double {
-        get throws { try ledger.ledger.budget.epsilonSpent().upper }
-    }
-
-    // MARK: One round
-
-    private func runRound(_ round: Int) throws {
-        observe(.roundStarted(round, of: plan.rounds))
-        let incoming = adapter.digest
-        let rotation = plan.rotation(round: round, incoming: incoming)
-        let lost = server.losses(round: round, configuration.simulation.lose)
-        let permit = try ledger.reserve(round: round, at: clock.epochSeconds())
-        let contributions = try train(round, rotation: rotation, lost: lost)
-
-        var aggregation = try server.round(
-            round, incoming: incoming, contributions: contributions, lost: lost,
-            clock: clock)
+        var aggregation = LoopbackRound(
+            server: session, participants: participants, invited: sites.count, losses: lost, now: now,
+            clock: clock.monotonic)
         let outcome = try aggregation.run { survivors, trace in
-            // Durable before the first share is asked for: from then on the sum may be known.
-            try ledger.commit(
-                round: round, survivors: survivors.count, at: clock.epochSeconds(),
-                payload: RoundCounts(trace).payload)
+            try server.commit(round: round, survivors: survivors.count, trace: trace)
         }
         let trace = aggregation.trace
-        let summary: RoundSummary
-        // Once any part of a masked vector has left a client, the round's price stays spent.
-        let isCharged = (trace.bytesUp[.submitMaskedInput] ?? 0) > 0
+        for site in sites { try site.run.settle(round) }
         switch outcome {
         case .released(let sum):
-            adapter = ServerRound(plan: plan).nextAdapter(
-                adapter, sum: plan.opened(sum), rotation: rotation, permit: permit, optimizer: &optimizer)
-            var payload = RoundCounts(trace).payload
-            payload["adapter"] = adapter.digest.hex
-            payload["transcript"] = sum.transcript.root.hex
-            try PeftAdapter.write(
-                adapter, to: run.globalAdapter(round: round),
-                baseModelName: configuration.model.baseDirectory)
-            payload[RunFiles.roundAdapterField] = try RunFiles.adapterDigest(
-                in: run.globalAdapter(round: round)
-            ).hex
-            try ledger.release(round: round, at: clock.epochSeconds(), payload: payload)
-            summary = RoundSummary(
-                round: round, trace: trace, survivors: sum.survivors.count, fault: nil,
-                isCharged: true)
+            return try server.release(sum, trace: trace)
         case .aborted(let fault):
-            try recordAbort(round, fault: fault, trace: trace, isCharged: isCharged)
-            summary = RoundSummary(
-                round: round, trace: trace, survivors: trace.survivors, fault: fault, isCharged: isCharged)
+            // Once any part of a masked vector has left a client, the round's price stays spent.
+            let isCharged = (trace.bytesUp[.submitMaskedInput] ?? 0) > 0
+            return try server.abort(fault, trace: trace, isCharged: isCharged)
         }
-        try settleSites(round, trace: trace, lost: lost)
-        rounds.append(summary)
-        try eventLog.append(summary, epsilon: epsilonSpent)
-        observe(.roundEnded(summary, epsilon: try epsilonSpent))
     }
 
-    /// Training comes before stage 0, so that a slow site costs nobody anything.
-    private func train(
-        _ round: Int, rotation: Rotation, lost: [ClientID: Stage]
-    ) throws -> [ClientID: Contribution] {
-        let client = ClientRound(
-            plan: plan, training: configuration.training, engine: TrainingEngine(model: base.model))
-        var contributions: [ClientID: Contribution] = [:]
-        for (index, site) in sites.enumerated() where lost[site.id] != .advertiseKeys {
-            observe(.siteTraining(round, site: site.name, index: index, of: sites.count))
-            let permit = try site.ledger.reserve(round: round, at: clock.epochSeconds())
-            let random = randomness.stream("\(run.name)/round \(round)/\(site.name)")
-            let seeds = plan.noiseSeeds(using: random)
-            let values = try client.contribution(
-                of: site.examples, adapter: adapter, rotation: rotation, permit: permit,
-                noiseSeeds: seeds, random: random)
-            contributions[site.id] = Contribution(values: values, noiseSeeds: seeds)
-        }
-        return contributions
-    }
-
-    private func recordAbort(
-        _ round: Int, fault: AggregationFault, trace: RoundTrace, isCharged: Bool
-    ) throws {
-        try ledger.abort(
-            round: round, beforeAnythingLeft: !isCharged,
-            reason: "\(fault.stage.name): \(fault.check.rawValue)",
-            at: clock.epochSeconds(), payload: RoundCounts(trace).payload)
-    }
-
-    /// Each site closes its own entry: spent if its masked vector left, returned otherwise.
-    private func settleSites(_ round: Int, trace: RoundTrace, lost: [ClientID: Stage]) throws {
-        for site in sites where lost[site.id] != .advertiseKeys {
-            if trace.sentMaskedInput(site.id) {
-                try site.ledger.commit(round: round, at: clock.epochSeconds())
-            } else {
-                try site.ledger.abort(
-                    round: round, beforeAnythingLeft: true, reason: "left before the masked vector",
-                    at: clock.epochSeconds())
+    /// Who is lost in a round, by the configuration's script: random sites, drawn per round.
+    private func losses(round: Int) -> [ClientID: Stage] {
+        var generator = prepared.randomness.generator("round \(round)/losses")
+        var order = sites.map(\.id)
+        order.shuffle(using: &generator)
+        var losses: [ClientID: Stage] = [:]
+        for loss in prepared.configuration.simulation.lose where loss.round == round {
+            for id in order.filter({ losses[$0] == nil }).prefix(loss.clients) {
+                losses[id] = loss.stage
             }
         }
+        return losses
+    }
+
+    // MARK: The end
+
+    /// What each client's own held-out records say of the shared model and of its own.
+    func siteScores() throws -> [SiteScore] {
+        try sites.filter { !$0.data.heldOut.isEmpty }.map { site in
+            try SiteScore(
+                site.data, base: prepared.base, shared: server.adapter,
+                personal: try site.run.personalAdapter(server.model))
+        }
+    }
+
+    /// Scores the shared model, closes the ledgers and writes the report.
+    func finish(
+        comparisons: [ScoreFact]
+    ) throws -> (before: HeldOutTest.Score?, after: HeldOutTest.Score?) {
+        for site in sites { try site.run.close() }
+        return try server.finish(comparisons: comparisons)
+    }
+}
+
+extension SiteScore {
+    init(_ site: SiteData, base: BaseModel, shared: Adapter, personal: Adapter?) throws {
+        func loss(_ adapter: Adapter?) throws -> (loss: Double, tokens: Int) {
+            try Evaluator(model: base.model, adapter: adapter).meanLoss(site.heldOut)
+        }
+        let before = try loss(nil)
+        self.init(
+            site: site.name, base: before.loss, shared: try loss(shared).loss,
+            personal: try personal.map { try loss($0).loss }, tokens: before.tokens)
     }
 }
 

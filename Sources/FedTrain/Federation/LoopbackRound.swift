@@ -31,16 +31,19 @@ struct LoopbackRound {
     private(set) var trace = RoundTrace()
     private var participants: [ClientID: Participant] = [:]
 
+    /// - Parameters:
+    ///   - participants: those who come at all.
+    ///   - invited: how many were asked; as many as come when not given.
     init(
-        server: ServerSession, participants: [Participant], losses: [ClientID: Stage], now: UInt64,
-        clock: @escaping () -> Double
+        server: ServerSession, participants: [Participant], invited: Int? = nil,
+        losses: [ClientID: Stage], now: UInt64, clock: @escaping () -> Double
     ) {
         self.server = server
         self.losses = losses
         self.now = now
         self.clock = clock
         for participant in participants { self.participants[participant.id] = participant }
-        trace.invited = participants.count
+        trace.invited = invited ?? participants.count
     }
 
     /// Runs all stages.

@@ -10,6 +10,7 @@ public struct PreparedFederation: Sendable {
     public let configuration: FederationConfiguration
     public let base: BaseModel
     public let data: FederationData
+    package let shared: SharedVector
     public let plan: RoundPlan
     public let prior: PriorSpending
     public let randomness: RunRandomness
@@ -32,6 +33,7 @@ public struct PreparedFederation: Sendable {
         _ configuration: FederationConfiguration, prior: PriorSpending, randomness: RunRandomness,
         holdsClientFiles: Bool
     ) throws {
+        guard !configuration.privacy.isInClear else { throw FederationError.inClear }
         var configuration = try configuration.after(prior)
         self.prior = prior
         if !holdsClientFiles, case .files = configuration.data.clients,
@@ -46,13 +48,21 @@ public struct PreparedFederation: Sendable {
         data = try FederationData(
             configuration, base: base, seed: Self.dataSeed(randomness),
             holdsClientFiles: holdsClientFiles)
-        let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
+        shared = try SharedVector(configuration, base: base.model.configuration)
         plan = try RoundPlan(
-            configuration, dimension: layout.count(.bOnly),
-            recordCounts: data.recordCounts, baseDigest: base.digest)
+            configuration, dimension: shared.dimension, recordCounts: data.recordCounts,
+            baseDigest: base.digest)
         self.configuration = configuration
         self.randomness = randomness
-        prediction = try RunPrediction(plan: plan, base: base, data: data, adapterCount: layout.count)
+        prediction = try RunPrediction(
+            plan: plan, base: base, data: data,
+            adapterCount: shared.adapter.count(base: base.model.configuration))
+    }
+
+    /// What the first round starts from.
+    package var initialModel: GlobalModel {
+        GlobalModel(
+            configuration, shared: shared, plan: plan.digest, generator: randomness.generator("adapter"))
     }
 
     /// Refuses rounds that the budget does not reach, before anything is trained or spent.
@@ -77,8 +87,8 @@ public struct PreparedFederation: Sendable {
     public func solution(for unknown: PlanUnknown, epsilon: Rational?) throws -> PlanSolution {
         try PlanSolution(
             unknown, epsilon: epsilon ?? configuration.privacy.epsilonMax, configuration,
-            dimension: LoRALayout(configuration.model.adapter, base: base.model.configuration).count(.bOnly),
-            recordCounts: data.sites.map(\.examples.count), baseDigest: base.digest)
+            dimension: shared.dimension, recordCounts: data.sites.map(\.examples.count),
+            baseDigest: base.digest)
     }
 
     /// Generated data follows the run's seed; a run without one gets the recipe's default notes.
@@ -97,14 +107,17 @@ extension FederationConfiguration {
         if let notice = try EmulatorNotice.read(
             directory: base.directory, layers: base.model.configuration.layerCount)
         {
-            configuration.model.adapter = configuration.model.adapter.on(layers: notice.adapterBlocks)
+            guard case .lora(let lora) = configuration.model.adapter else {
+                throw FederationError.emulatorNeedsLoRA(kind: configuration.model.adapter.kind)
+            }
+            configuration.model.adapter = .lora(lora.on(layers: notice.adapterBlocks))
         }
         if let directory = configuration.model.startDirectory {
-            let start = try PeftAdapter.read(directory, base: base.model.configuration)
+            let start = try PeftAdapter.readAny(directory, base: base.model.configuration)
             guard start.configuration == configuration.model.adapter else {
                 throw CheckpointError(
                     .mismatch, file: directory,
-                    "this adapter's rank, alpha, targets or blocks are not those of model.adapter",
+                    "this adapter's kind, size, targets or blocks are not those of model.adapter",
                     hint: "Give model.adapter the values in \(directory)/adapter_config.json")
             }
             configuration.model.start = start

@@ -15,6 +15,7 @@ package struct PreparedSite: Sendable {
 
     package let configuration: FederationConfiguration
     package let base: BaseModel
+    package let shared: SharedVector
     package let plan: RoundPlan
     package let examples: [TokenizedExample]
     /// How many records are usable, in words.
@@ -30,6 +31,7 @@ package struct PreparedSite: Sendable {
         _ configuration: FederationConfiguration, prior: PriorSpending, baseDirectory: String?,
         source: DataSource, randomness: RunRandomness
     ) throws {
+        guard !configuration.privacy.isInClear else { throw FederationError.inClear }
         var configuration = try configuration.after(prior)
         // The server's files are not ours to read.
         configuration.data.heldOut = []
@@ -49,11 +51,22 @@ package struct PreparedSite: Sendable {
         examples = own.examples
         summary = own.summary
         data = shared.planStatement
-        let layout = LoRALayout(configuration.model.adapter, base: base.model.configuration)
+        self.shared = try SharedVector(configuration, base: base.model.configuration)
         plan = try RoundPlan(
-            configuration, dimension: layout.count(.bOnly), recordCounts: shared.recordCounts,
+            configuration, dimension: self.shared.dimension, recordCounts: shared.recordCounts,
             baseDigest: base.digest)
         self.configuration = configuration
+    }
+
+    /// One of the clients of a federation in this process.
+    package init(_ site: SiteData, of prepared: PreparedFederation) {
+        configuration = prepared.configuration
+        base = prepared.base
+        shared = prepared.shared
+        plan = prepared.plan
+        examples = site.examples
+        summary = site.summary
+        data = prepared.data.planStatement
     }
 
     private static func records(
@@ -77,10 +90,8 @@ package struct PreparedSite: Sendable {
         }
     }
 
-    /// An adapter of the plan's shape with these numbers; nil when there are not as many as it needs.
-    package func adapter(values: [Float]) -> LoRAAdapter? {
-        let shape = base.model.configuration
-        guard LoRALayout(configuration.model.adapter, base: shape).count == values.count else { return nil }
-        return LoRAAdapter(configuration: configuration.model.adapter, base: shape, values: values)
+    /// The model that these numbers stand for; nil when there are not as many as it takes.
+    package func model(numbers: [Float]) -> GlobalModel? {
+        GlobalModel(numbers: numbers, configuration, shared: shared, plan: plan.digest)
     }
 }

@@ -6,7 +6,7 @@ import Models
 extension RoundPlan {
     /// The plan as the ledger's first record states it: everything the report needs.
     func statement(
-        run: String, adapter: LoRAAdapter, base: BaseModel, data: DataStatement,
+        run: String, adapter: Adapter, base: BaseModel, data: DataStatement,
         randomness: RunRandomness, prior: PriorSpending, setting: String = LedgerFacts.oneProcess
     ) -> PlanStatement {
         var facts: [String: String] = [
@@ -15,7 +15,7 @@ extension RoundPlan {
             LedgerFacts.data: data.text,
             LedgerFacts.recordCount: "\(data.recordCount)",
             LedgerFacts.baseModelName: base.name,
-            LedgerFacts.adapterName: adapter.name,
+            LedgerFacts.adapterName: adapter.configuration.title,
             LedgerFacts.setting: setting,
             LedgerFacts.planDigest: digest.hex,
             LedgerFacts.denominator: "\(denominator)",
@@ -75,13 +75,4 @@ extension FederationData {
 extension BaseModel {
     /// The last part of the model's path, for people.
     var name: String { (directory as NSString).lastPathComponent }
-}
-
-extension LoRAAdapter {
-    /// Kind, rank and place of the adapter, for people.
-    var name: String {
-        let modules = configuration.targetModules.map(\.rawValue).joined(separator: ", ")
-        let blocks = configuration.layers.map { " of blocks \($0.map(String.init).joined(separator: ", "))" }
-        return "LoRA of rank \(configuration.rank) on \(modules)\(blocks ?? "")"
-    }
 }

@@ -1,6 +1,5 @@
 import DP
 import GMP
-import Models
 import SecureAgg
 import Sodium
 
@@ -28,8 +27,6 @@ public struct RoundPlan: Sendable {
     public let samplingRate: Rational
     /// The public number that sums are divided by: expected records, or clients.
     public let denominator: Double
-    public let adapter: LoRAConfiguration
-    public let part: TrainablePart
     public let profile: SecurityProfile
     public let allowTinyCohort: Bool
     public let dropoutFraction: Rational
@@ -105,8 +102,6 @@ public struct RoundPlan: Sendable {
         denominator =
             unit == .client
             ? Double(clients) : max(1, rate.asDouble * Double(recordCounts.reduce(0, +)))
-        adapter = configuration.model.adapter
-        part = .bOnly
         profile = configuration.aggregation.profile == .maliciousServer ? .maliciousServer : .semiHonest
         allowTinyCohort = configuration.aggregation.allowTinyCohort
         dropoutFraction = configuration.aggregation.dropoutFraction
@@ -242,16 +237,16 @@ public struct RoundPlan: Sendable {
         _ configuration: FederationConfiguration, aggregation: AggregationPlan,
         removableNoise: RemovableNoise?, clients: Int, baseDigest: Digest
     ) -> Digest {
-        let adapter = configuration.model.adapter
         let server = configuration.training.server
         var terms: [String] = [
             configuration.name, configuration.privacy.unit.rawValue,
             configuration.training.algorithm.rawValue, configuration.training.rule.rawValue,
             "\(clients)", "\(configuration.rounds.count)", "\(configuration.rounds.minSurvivors)",
             "\(configuration.privacy.colluders)", "\(configuration.privacy.samplingRate)",
-            "\(configuration.privacy.delta)", "\(adapter.rank)", "\(adapter.alpha)",
-            "\(adapter.useRSLoRA)", adapter.targetModules.map(\.rawValue).joined(separator: ","),
-            adapter.layers.map { $0.map(String.init).joined(separator: ",") } ?? "every block",
+            "\(configuration.privacy.delta)",
+        ]
+        terms += configuration.model.adapter.terms
+        terms += [
             "\(configuration.training.localSteps)", "\(configuration.training.batchSize)",
             "\(configuration.training.learningRate)", server.optimizer.rawValue,
             "\(server.learningRate)", "\(server.momentum)", "\(server.decayRounds)",
@@ -266,6 +261,7 @@ public struct RoundPlan: Sendable {
             terms += removableNoise.dropouts.map(String.init) + [removableNoise.derivation.hex]
         }
         if let minCohort = configuration.rounds.minCohort { terms.append("\(minCohort)") }
+        terms += configuration.training.laterTerms
         return Digest.labelled(
             "fedtrain/v1/plan", terms.map { Array($0.utf8) } + [baseDigest.bytes])
     }

@@ -14,7 +14,7 @@ package final class ServerRun {
     package let prepared: PreparedFederation
     package let run: RunDirectory
     package let roster: Roster
-    package private(set) var adapter: LoRAAdapter
+    package private(set) var model: GlobalModel
     /// The rounds that this process ended.
     package private(set) var rounds: [RoundSummary] = []
     /// What `resume` had to close, in words; empty for a fresh run.
@@ -27,12 +27,14 @@ package final class ServerRun {
     private let clock: RunClock
     private let ledger: LedgerFile
     private let eventLog: EventLog
-    private var optimizer: ServerOptimizer
+    private var optimizers: [ServerOptimizer]
     private var open: (round: Int, rotation: Rotation)?
     /// The right to use the open round's sum.
     private var permit: Permit?
 
     package var plan: RoundPlan { prepared.plan }
+    /// The adapter after the latest opened round.
+    package var adapter: Adapter { model.adapter }
 
     /// Names the run beyond its number: the digest of its ledger's first line.
     package var identifier: Digest {
@@ -43,7 +45,7 @@ package final class ServerRun {
     /// Starts the workspace's next run.
     package init(
         starting prepared: PreparedFederation, source: ConfigurationNode, workspace: Workspace,
-        key: SigningKey, roster: Roster, clock: RunClock
+        key: SigningKey, roster: Roster, clock: RunClock, setting: String = LedgerFacts.network
     ) throws {
         run = try workspace.makeRun()
         try AtomicFile.write(source.json.text(.indented) + "\n", to: run.configuration)
@@ -51,19 +53,18 @@ package final class ServerRun {
         self.roster = roster
         self.key = key
         self.clock = clock
-        adapter = LocalFederation.initialAdapter(
-            prepared.configuration, base: prepared.base, randomness: prepared.randomness)
-        optimizer = ServerOptimizer(
-            prepared.configuration.training.server, dimension: adapter.count(prepared.plan.part))
+        model = prepared.initialModel
+        optimizers = GlobalModel.optimizers(prepared.configuration.training.server, prepared.shared)
         // Before the ledger, so that a ledger always has a state to continue from.
         try AtomicFile.write(
-            ServerSnapshot(round: 0, adapter: adapter.values, optimizer: optimizer.state, release: [:]).bytes,
+            ServerSnapshot(round: 0, model: model.numbers, optimizers: optimizers.map(\.state), release: [:])
+                .bytes,
             to: run.serverState)
         ledger = try LedgerFile.create(
             in: try FileLedgerStorage(path: run.ledger), key: key,
             plan: prepared.plan.statement(
-                run: run.name, adapter: adapter, base: prepared.base, data: prepared.data.planStatement,
-                randomness: prepared.randomness, prior: prepared.prior, setting: LedgerFacts.network),
+                run: run.name, adapter: model.adapter, base: prepared.base, data: prepared.data.planStatement,
+                randomness: prepared.randomness, prior: prepared.prior, setting: setting),
             at: clock.epochSeconds())
         eventLog = try EventLog(path: run.events)
     }
@@ -90,18 +91,14 @@ package final class ServerRun {
         }
         guard let bytes = FileManager.default.contents(atPath: run.serverState),
             let snapshot = ServerSnapshot(bytes: Array(bytes)),
-            snapshot.adapter.count
-                == LoRALayout(prepared.configuration.model.adapter, base: prepared.base.model.configuration)
-                .count,
-            case let restored = LoRAAdapter(
-                configuration: prepared.configuration.model.adapter, base: prepared.base.model.configuration,
-                values: snapshot.adapter),
-            let optimizer = ServerOptimizer(
-                prepared.configuration.training.server, dimension: restored.count(prepared.plan.part),
-                continuing: (snapshot.steps, snapshot.first, snapshot.second))
+            let restored = GlobalModel(
+                numbers: snapshot.model, prepared.configuration, shared: prepared.shared,
+                plan: prepared.plan.digest),
+            let optimizers = GlobalModel.optimizers(
+                prepared.configuration.training.server, prepared.shared, continuing: snapshot.optimizers)
         else { throw ServerRunError.stateUnreadable(run.serverState) }
-        adapter = restored
-        self.optimizer = optimizer
+        model = restored
+        self.optimizers = optimizers
         try closeOpenRounds(snapshot, mayHaveLeft: mayHaveLeft)
     }
 
@@ -136,7 +133,9 @@ package final class ServerRun {
     // MARK: One round
 
     /// Reserves the next round's price and opens its session; nil when all rounds have been started.
-    package func beginRound(lifetimeSeconds: UInt64) throws -> (round: Int, session: ServerSession)? {
+    package func beginRound(
+        lifetimeSeconds: UInt64 = RoundPlan.roundLifetimeSeconds
+    ) throws -> (round: Int, session: ServerSession)? {
         precondition(open == nil, "one round at a time")
         let round = (ledger.ledger.rounds.keys.max() ?? 0) + 1
         guard round <= plan.rounds else { return nil }
@@ -164,8 +163,9 @@ package final class ServerRun {
     package func release(_ sum: AggregateSum, trace: RoundTrace) throws -> RoundSummary {
         let (round, rotation) = open!
         open = nil
-        adapter = ServerRound(plan: plan).nextAdapter(
-            adapter, sum: plan.opened(sum), rotation: rotation, permit: permit.take()!, optimizer: &optimizer)
+        ServerRound(plan: plan).advance(
+            &model, sum: plan.opened(sum), round: round, rotation: rotation, permit: permit.take()!,
+            optimizers: &optimizers)
         var payload = RoundCounts(trace).payload
         payload["adapter"] = adapter.digest.hex
         payload["transcript"] = sum.transcript.root.hex
@@ -177,7 +177,7 @@ package final class ServerRun {
         try passing("adapter written")
         try AtomicFile.write(
             ServerSnapshot(
-                round: round, adapter: adapter.values, optimizer: optimizer.state, release: payload
+                round: round, model: model.numbers, optimizers: optimizers.map(\.state), release: payload
             ).bytes, to: run.serverState)
         try passing("state written")
         try ledger.release(round: round, at: clock.epochSeconds(), payload: payload)
@@ -226,16 +226,18 @@ package final class ServerRun {
     }
 
     /// Scores the adapter, closes the ledger and writes the signed report.
-    package func finish() throws -> (before: HeldOutTest.Score?, after: HeldOutTest.Score?) {
+    ///
+    /// - Parameter comparisons: held-out scores of other models, to stand beside the run's own in the report.
+    package func finish(
+        comparisons: [ScoreFact] = []
+    ) throws -> (before: HeldOutTest.Score?, after: HeldOutTest.Score?) {
         let before = try prepared.data.heldOut?.score(base: prepared.base, adapter: nil)
         let after = try prepared.data.heldOut?.score(base: prepared.base, adapter: adapter)
         // A process that died here before may have recorded them already.
         let isScored = ledger.ledger.records.contains { $0.kind == .score }
-        for score in [
-            before.map { ScoreFact(name: "base model", $0) },
-            after.map { ScoreFact(name: "federation with privacy", $0) },
-        ].compactMap({ $0 })
-        where !isScored {
+        let base = before.map { [ScoreFact(name: "base model", $0)] } ?? []
+        let own = after.map { [ScoreFact(name: "federation with privacy", $0)] } ?? []
+        for score in base + comparisons + own where !isScored {
             try ledger.score(at: clock.epochSeconds(), payload: score.payload)
             try passing("score recorded")
         }

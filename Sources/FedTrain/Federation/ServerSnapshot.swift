@@ -2,29 +2,31 @@ import Foundation
 import Models
 import Sodium
 
-/// What a server needs after a crash to continue from its latest opened round: the adapter's numbers
-/// and the optimiser's memory, in one file that is written whole.
+/// What a server needs after a crash to continue from its latest opened round: the model's numbers and
+/// the optimisers' memory, in one file that is written whole.
 ///
-/// Layout: a line of magic, a line of JSON, little-endian 32-bit floats (adapter, then the optimiser's
-/// two vectors), 32 bytes of BLAKE2b-256 over everything before.
+/// Layout: a line of magic, a line of JSON, little-endian 32-bit floats (model, then each optimiser's two
+/// vectors), 32 bytes of BLAKE2b-256 over everything before.
 package struct ServerSnapshot: Equatable {
     package var round: Int
-    package var adapter: [Float]
-    package var steps: Int
-    package var first: [Float]
-    package var second: [Float]
+    package var model: [Float]
+    package var optimizers: [ServerOptimizer.State]
     /// The ledger's release record of the round, should the crash have come before it was written.
     package var release: [String: String]
 
-    private static let magic = "fedtrain-server-state/1\n"
+    private static let magic = "fedtrain-server-state/2\n"
 
     private struct Header: Codable {
         let round: Int
-        let adapter: Int
+        let model: Int
+        let optimizers: [Moments]
+        let release: [String: String]
+    }
+
+    private struct Moments: Codable {
         let steps: Int
         let first: Int
         let second: Int
-        let release: [String: String]
     }
 
     package var bytes: [UInt8] {
@@ -33,21 +35,22 @@ package struct ServerSnapshot: Equatable {
             encoder.outputFormatting = [.sortedKeys]
             let header = try encoder.encode(
                 Header(
-                    round: round, adapter: adapter.count, steps: steps, first: first.count,
-                    second: second.count, release: release))
+                    round: round, model: model.count,
+                    optimizers: optimizers.map {
+                        Moments(steps: $0.steps, first: $0.first.count, second: $0.second.count)
+                    }, release: release))
             var bytes = Array(Self.magic.utf8) + header + [UInt8(ascii: "\n")]
-            bytes += (adapter + first + second).littleEndianBytes
+            bytes += (model + optimizers.flatMap { $0.first + $0.second }).littleEndianBytes
             return bytes + Digest.of(bytes).bytes
         }
     }
 
     package init(
-        round: Int, adapter: [Float], optimizer: (steps: Int, first: [Float], second: [Float]),
-        release: [String: String]
+        round: Int, model: [Float], optimizers: [ServerOptimizer.State], release: [String: String]
     ) {
         self.round = round
-        self.adapter = adapter
-        (steps, first, second) = optimizer
+        self.model = model
+        self.optimizers = optimizers
         self.release = release
     }
 
@@ -62,15 +65,23 @@ package struct ServerSnapshot: Equatable {
         guard let end = rest.firstIndex(of: UInt8(ascii: "\n")),
             let header = try? JSONDecoder().decode(Header.self, from: Data(rest[..<end])),
             let floats = [Float](littleEndianBytes: rest[(end + 1)...]),
-            [header.adapter, header.first, header.second].allSatisfy({ $0 >= 0 && $0 <= floats.count }),
-            header.adapter + header.first + header.second == floats.count
+            case let counts = [header.model] + header.optimizers.flatMap({ [$0.first, $0.second] }),
+            counts.allSatisfy({ $0 >= 0 && $0 <= floats.count }),
+            counts.reduce(0, +) == floats.count
         else { return nil }
         round = header.round
-        steps = header.steps
         release = header.release
-        adapter = Array(floats[..<header.adapter])
-        first = Array(floats[header.adapter..<header.adapter + header.first])
-        second = Array(floats[(header.adapter + header.first)...])
+        var next = floats[...]
+        func take(_ count: Int) -> [Float] {
+            defer { next = next.dropFirst(count) }
+            return Array(next.prefix(count))
+        }
+        model = take(header.model)
+        optimizers = header.optimizers.map { moments in
+            let first = take(moments.first)
+            return ServerOptimizer.State(
+                steps: moments.steps, first: first, second: take(moments.second))
+        }
     }
 }
 

@@ -19,19 +19,23 @@ package final class SiteRun {
     private let randomness: RunRandomness
     private let clock: RunClock
     private let ledger: LedgerFile
+    private let personal: PersonalFile
+    private let engine: TrainingEngine
     /// Of the noise in a contribution that has no session yet.
     private var noiseSeeds: (round: Int, seeds: [SecretBytes])?
 
     /// - Parameters:
     ///   - run: the server's name for the run.
-    ///   - directory: this client's directory for the run; its ledger is continued if there is one.
+    ///   - files: where this client keeps what is its own; a ledger that is there is continued.
     ///   - prior: what this client spent in earlier runs, by its own ledgers.
     ///   - limit: ε that this client will not pass, earlier runs included.
+    ///   - engine: for training; clients in one process may share one.
     /// - Throws: `FederationError.overBudget` or `budgetSpent` when the planned rounds would pass the limit.
     package init(
-        _ site: PreparedSite, name: String, run: String, directory: RunDirectory,
+        _ site: PreparedSite, name: String, run: String, files: SiteFiles,
         identity: ClientIdentity, server: VerifyingKey, roster: Roster, journal: any ClientJournal,
-        prior: PriorSpending, limit: Rational, randomness: RunRandomness, clock: RunClock
+        prior: PriorSpending, limit: Rational, randomness: RunRandomness, clock: RunClock,
+        setting: String = LedgerFacts.network, engine: TrainingEngine? = nil
     ) throws {
         self.site = site
         self.name = name
@@ -42,11 +46,13 @@ package final class SiteRun {
         self.journal = journal
         self.randomness = randomness
         self.clock = clock
-        let storage = try FileLedgerStorage(path: directory.ledger)
+        self.engine = engine ?? TrainingEngine(model: site.base.model)
+        personal = files.personal
+        let storage = try FileLedgerStorage(path: files.ledger)
         if try storage.load().log.contains(UInt8(ascii: "\n")) {
             ledger = try LedgerFile.open(storage, key: identity.signingKey)
             guard ledger.ledger.plan.facts[LedgerFacts.planDigest] == site.plan.digest.hex else {
-                throw ServerRunError.planChanged(run: directory.path)
+                throw ServerRunError.planChanged(run: files.ledger)
             }
         } else {
             guard let left = prior.runs > 0 ? prior.remaining(of: limit) : limit else {
@@ -54,7 +60,7 @@ package final class SiteRun {
             }
             var statement = site.plan.statement(
                 run: run, adapter: site.zeroAdapter, base: site.base, data: site.data,
-                randomness: randomness, prior: prior, setting: LedgerFacts.network)
+                randomness: randomness, prior: prior, setting: setting)
             statement.role = .client
             statement.participant = name
             statement.participationLimit = site.plan.rounds
@@ -79,17 +85,24 @@ package final class SiteRun {
     }
 
     /// Pays for the round, then trains: the integers that are to be masked.
-    package func contribution(round: Int, adapter: LoRAAdapter) throws -> [Int32] {
+    ///
+    /// This client's own numbers move on as well, and are durable when this returns.
+    package func contribution(round: Int, model: GlobalModel) throws -> [Int32] {
         let permit = try ledger.reserve(round: round, at: clock.epochSeconds())
         let client = ClientRound(
-            plan: site.plan, training: site.configuration.training,
-            engine: TrainingEngine(model: site.base.model))
+            plan: site.plan, training: site.configuration.training, engine: engine)
         let random = randomness.stream("\(run)/round \(round)/\(name)")
         let seeds = site.plan.noiseSeeds(using: random)
+        let isPersonal = site.configuration.training.algorithm.isPersonal
+        var own = isPersonal ? try personal.read() : nil
+        if let numbers = own?.count, numbers != model.trained(round: round).count {
+            throw ServerRunError.stateUnreadable(personal.path)
+        }
         let values = try client.contribution(
-            of: site.examples, adapter: adapter,
-            rotation: site.plan.rotation(round: round, incoming: adapter.digest), permit: permit,
+            of: site.examples, model: model, round: round, personal: &own,
+            rotation: site.plan.rotation(round: round, incoming: model.digest), permit: permit,
             noiseSeeds: seeds, random: random)
+        if isPersonal, let own { try personal.write(own, round: round) }
         noiseSeeds = (round, seeds)
         return values
     }
@@ -138,15 +151,21 @@ package final class SiteRun {
 
     /// Rounds that count as taken part in.
     package var participations: Int { ledger.ledger.participations }
+
+    /// This client's own model around the shared one; nil when its algorithm has none, or before its first
+    /// round. It stays where the client is.
+    package func personalAdapter(_ model: GlobalModel) throws -> Adapter? {
+        guard site.configuration.training.algorithm.isPersonal else { return nil }
+        return try personal.read().map { model.personalised(by: $0, round: 1) }
+    }
 }
 
 extension PreparedSite {
     /// An adapter of the plan's shape, for what depends on the shape alone.
-    fileprivate var zeroAdapter: LoRAAdapter {
+    fileprivate var zeroAdapter: Adapter {
         let shape = base.model.configuration
-        let count = LoRALayout(configuration.model.adapter, base: shape).count
-        return LoRAAdapter(
-            configuration: configuration.model.adapter, base: shape,
-            values: [Float](repeating: 0, count: count))
+        let adapter = configuration.model.adapter
+        return adapter.adapter(
+            base: shape, values: [Float](repeating: 0, count: adapter.count(base: shape)))!
     }
 }

@@ -29,11 +29,22 @@ public struct Workspace: Sendable {
             .map { RunDirectory(path: "\(runsDirectory)/\($0)") }
     }
 
+    /// Creates the directory of the next run in clear, which is none of `runs`: nothing was charged for it.
+    func makeClearDirectory() throws -> String {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(root)/clear")) ?? []
+        let directory = "\(root)/clear/\(Self.numbered((names.compactMap { Int($0) }.max() ?? 0) + 1))"
+        try AtomicFile.makeDirectory(directory)
+        return directory
+    }
+
+    private static func numbered(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
     /// Creates the directory of the next run.
     public func makeRun() throws -> RunDirectory {
-        let number = (runs().last.flatMap { Int($0.name) } ?? 0) + 1
-        let digits = String(number)
-        let name = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+        let name = Self.numbered((runs().last.flatMap { Int($0.name) } ?? 0) + 1)
         let run = RunDirectory(path: "\(runsDirectory)/\(name)")
         try AtomicFile.makeDirectory(runsDirectory)
         // Not "create if absent": a number belongs to one run.
@@ -78,6 +89,24 @@ public struct RunDirectory: Sendable, Equatable {
         Workspace(root: ((path as NSString).deletingLastPathComponent as NSString).deletingLastPathComponent)
     }
 
+    /// Where a client that has this directory for itself keeps what is its own.
+    package var siteFiles: SiteFiles {
+        SiteFiles(ledger: ledger, personal: PersonalFile(path: "\(path)/personal/numbers"))
+    }
+
+    /// Where a client of a federation in one process keeps what is its own.
+    package func siteFiles(of client: String) -> SiteFiles {
+        SiteFiles(
+            ledger: clientLedger(client),
+            personal: PersonalFile(path: "\(path)/personal/\(client)/numbers"))
+    }
+
     /// A client's own ledger.
     public func clientLedger(_ client: String) -> String { "\(clients)/\(client).ledger.jsonl" }
+}
+
+/// What one client keeps of a run.
+package struct SiteFiles: Sendable {
+    package let ledger: String
+    package let personal: PersonalFile
 }

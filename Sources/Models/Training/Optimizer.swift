@@ -48,6 +48,13 @@ public struct OptimizedParameters: Sendable {
             decayed: nil, pool: .shared)
     }
 
+    /// Changes the numbers and leaves the optimiser's memory.
+    package mutating func replaceValues(_ change: (_ index: Int, _ value: Float) -> Float) {
+        values.withUnsafeMutableBufferPointer { values in
+            for index in values.indices { values[index] = change(index, values[index]) }
+        }
+    }
+
     /// - Parameter decayed: the runs that weight decay applies to, with the others between them; nil
     ///   applies it to all.
     package mutating func step(

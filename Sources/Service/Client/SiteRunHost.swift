@@ -83,7 +83,7 @@ package final class SiteRunHost: SiteHost {
         let journal = try FileJournal(path: "\(directory.path)/journal.jsonl")
         let epochSeconds = epochSeconds
         let run = try SiteRun(
-            site, name: choices.name, run: terms.run, directory: directory, identity: identity,
+            site, name: choices.name, run: terms.run, files: directory.siteFiles, identity: identity,
             server: server, roster: roster, journal: journal, prior: prior,
             limit: choices.epsilonLimit, randomness: randomness,
             clock: RunClock(epochSeconds: { epochSeconds() }, monotonic: { 0 }))
@@ -101,9 +101,9 @@ package final class SiteRunHost: SiteHost {
 
     package func contribution(round: Int, adapter: [UInt8], digest: Digest) throws -> [Int32] {
         guard let values = [Float](littleEndianBytes: adapter),
-            let adapter = run.site.adapter(values: values), adapter.digest == digest
+            let model = run.site.model(numbers: values), model.digest == digest
         else { throw ClientFailure.serverBroke("the adapter's numbers are not those of its digest") }
-        return try run.contribution(round: round, adapter: adapter)
+        return try run.contribution(round: round, model: model)
     }
 
     package func session(

@@ -40,7 +40,7 @@ package final class RunHost: FederationHost {
     }
 
     package var adapter: (values: [UInt8], digest: Digest) {
-        (run.adapter.values.littleEndianBytes, run.adapter.digest)
+        (run.model.numbers.littleEndianBytes, run.model.digest)
     }
 
     package func beginRound(lifetimeSeconds: UInt64) throws -> (round: Int, session: ServerSession)? {
