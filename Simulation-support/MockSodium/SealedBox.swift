@@ -5,11 +5,9 @@ public enum SealedBox {
     public static let tagLength = 16
 
     public static func seal(
-        _ plaintext: SecretBytes, key: SecretBytes, associatedData: [UInt8],
-        random: inout some RandomSource
+        _ plaintext: SecretBytes, key: SecretBytes, associatedData: [UInt8], nonce: [UInt8]
     ) -> [UInt8] {
-        precondition(key.count == keyLength)
-        let nonce = random.bytes(nonceLength)
+        precondition(key.count == keyLength && nonce.count == nonceLength)
         let ciphertext = plaintext.withUnsafeBytes { combine($0, key, nonce) }
         return nonce + ciphertext + tag(ciphertext[...], key, nonce, associatedData)
     }

@@ -17,6 +17,9 @@ public struct ClientPolicy: Hashable, Sendable {
     public var minColluderFraction: Rational
     /// The noise levels of the client's own plan, for which it brings seeds; nil: none.
     public var removableNoise: RemovableNoise?
+    /// The terms of the client's own plan, from which a manifest may differ in nothing; nil: any that keep
+    /// the floors above.
+    public private(set) var exactTerms: AggregationParameters?
 
     public init(
         context: Digest, vectorLength: Int, modulusBits: Int,
@@ -35,6 +38,18 @@ public struct ClientPolicy: Hashable, Sendable {
         self.minSecurityBits = minSecurityBits
         self.minColluderFraction = minColluderFraction
         self.removableNoise = removableNoise
+    }
+
+    /// Insists on exactly `terms`, as a client must that knows the whole plan of its round: of a weaker
+    /// γ, another task name or a thinner graph nothing would be seen in the context's digest.
+    public init(exactly terms: AggregationParameters) {
+        self.init(
+            context: terms.context, vectorLength: terms.vectorLength, modulusBits: terms.modulusBits,
+            minCohort: terms.cohort.lowerBound, minSurvivors: terms.minSurvivors,
+            requireMaliciousServerProfile: terms.profile == .maliciousServer,
+            allowTinyCohort: terms.allowTinyCohort, minSecurityBits: terms.securityBits,
+            minColluderFraction: terms.colluderFraction, removableNoise: terms.removableNoise)
+        exactTerms = terms
     }
 }
 

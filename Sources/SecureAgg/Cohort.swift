@@ -110,19 +110,13 @@ extension Cohort {
     private static func announcements(
         _ entries: [Secagg_V1_CohortEntry], manifest: Digest, roster: Roster?, threads: Int
     ) -> [Result<Announcement, CheckFailure>] {
-        var results = [Result<Announcement, CheckFailure>](
-            repeating: .failure(CheckFailure(.malformed)), count: entries.count)
-        results.withUnsafeMutableBufferPointer { buffer in
-            nonisolated(unsafe) let output = buffer
-            parallel(entries.count, threads: threads) { index in
-                output[index] = Result { () throws(CheckFailure) in
-                    try Announcement(
-                        body: [UInt8](entries[index].advertise), signature: [UInt8](entries[index].signature),
-                        manifest: manifest, roster: roster)
-                }
+        parallelMap(entries.count, threads: threads) { index in
+            Result { () throws(CheckFailure) in
+                try Announcement(
+                    body: [UInt8](entries[index].advertise), signature: [UInt8](entries[index].signature),
+                    manifest: manifest, roster: roster)
             }
         }
-        return results
     }
 }
 

@@ -159,7 +159,8 @@ extension AggregationFault.Check {
         case .inconsistentNeighbour: "a neighbour is listed as a survivor but its shares never arrived here"
         case .dropPattern: "the listed dropouts would cut the graph into parts, which chance does not do"
         case .tooFewSignatures: "too few neighbours signed the same survivor list"
-        case .wrongShare: "a share does not lie on its dealer's polynomial"
+        case .wrongShare:
+            "a share does not lie on its dealer's polynomial: its holder changed it, or the dealer dealt it so"
         case .unrecoverable: "a secret needed for the sum cannot be rebuilt"
         case .resultMismatch: "the announced result does not belong to the survivors that were signed"
         case .transcriptMismatch: "the published transcript does not reproduce what was announced"

@@ -140,6 +140,25 @@ public struct AggregationParameters: Hashable, Sendable {
         return try Topology.select(parameters: self, cohortSize: cohortSize)
     }
 
+    /// In words, the terms that two rounds do not share.
+    func differences(from other: AggregationParameters) -> [String] {
+        func differ(_ path: KeyPath<Self, some Equatable>) -> Bool {
+            self[keyPath: path] != other[keyPath: path]
+        }
+        let terms: [(name: String, isOther: Bool)] = [
+            ("task", differ(\.task)), ("round", differ(\.round)), ("context", differ(\.context)),
+            ("vector length", differ(\.vectorLength)), ("modulus", differ(\.modulusBits)),
+            ("chunk length", differ(\.chunkLength)), ("cohort bounds", differ(\.cohort)),
+            ("survivor floor", differ(\.minSurvivors)), ("profile", differ(\.profile)),
+            ("colluder fraction", differ(\.colluderFraction)),
+            ("dropout fraction", differ(\.dropoutFraction)), ("security bits", differ(\.securityBits)),
+            ("correctness bits", differ(\.correctnessBits)),
+            ("permission for tiny cohorts", differ(\.allowTinyCohort)),
+            ("noise levels", differ(\.removableNoise)),
+        ]
+        return terms.filter(\.isOther).map(\.name)
+    }
+
     /// The mask of the ring: 2^b − 1.
     var modulusMask: UInt32 { UInt32.max >> UInt32(32 - modulusBits) }
 

@@ -7,13 +7,14 @@ public enum SealedBox {
     public static let tagLength = 16
 
     /// Encrypts; the result is nonce ‖ ciphertext ‖ tag, 40 bytes longer than the plaintext.
+    ///
+    /// - Parameter nonce: 24 random bytes that this key was never used with. The caller draws them, so that
+    ///   many boxes can be sealed at once.
     public static func seal(
-        _ plaintext: SecretBytes, key: SecretBytes, associatedData: [UInt8],
-        random: inout some RandomSource
+        _ plaintext: SecretBytes, key: SecretBytes, associatedData: [UInt8], nonce: [UInt8]
     ) -> [UInt8] {
-        precondition(key.count == keyLength)
+        precondition(key.count == keyLength && nonce.count == nonceLength)
         SodiumLibrary.ensureReady()
-        let nonce = random.bytes(nonceLength)
         var ciphertext = [UInt8](repeating: 0, count: plaintext.count + tagLength)
         plaintext.withUnsafeBytes { message in
             key.withUnsafeBytes { keyBytes in

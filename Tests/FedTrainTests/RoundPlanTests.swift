@@ -59,6 +59,14 @@ import Testing
         #expect(dimension == plan.aggregation.length)
     }
 
+    @Test func aClientThatHoldsThePlanInsistsOnAllOfItsTerms() throws {
+        let plan = try plan(try configuration(colluders: "2"))
+        let policy = try plan.clientPolicy(round: 3, incoming: .of([2]))
+        #expect(policy.exactTerms == (try plan.secureAggregation(round: 3, incoming: .of([2]))))
+        // γ too, which the context's digest does not show: with fewer colluders t would be too small.
+        #expect(policy.minColluderFraction == Rational(2, 8))
+    }
+
     @Test func theContextBindsPlanRoundAndAdapter() throws {
         let first = try plan(try configuration())
         let second = try plan(try configuration(rounds: "11"))

@@ -29,6 +29,7 @@ final class LoopbackRound {
     /// Clients that draw from a stream of their own.
     var clientRandom: [Int: StreamRandom] = [:]
     let values: [[Int32]]
+    private let clientThreads: Int
     /// Each client's noise seeds, one for each level of removable noise.
     let noiseSeeds: [[SecretBytes]]
 
@@ -74,6 +75,7 @@ final class LoopbackRound {
             vectors.append((0..<dimension).map { _ in Int32(truncatingIfNeeded: random.nextUInt64()) })
         }
         values = vectors
+        clientThreads = threads
         // From a stream of their own, so that rounds without them stay as they were.
         var seedRandom = StreamRandom(seed: seed, label: "loopback noise")
         noiseSeeds = (0..<clients).map { _ in
@@ -101,7 +103,8 @@ final class LoopbackRound {
     func session(_ index: Int) -> ClientSession {
         ClientSession(
             identity: identities[index], server: serverKey.verifyingKey, roster: roster,
-            policy: policy(), journal: journals[index], noiseSeeds: noiseSeeds[index])
+            policy: policy(), journal: journals[index], threads: clientThreads,
+            noiseSeeds: noiseSeeds[index])
     }
 
     func index(of id: ClientID) -> Int { identities.firstIndex { $0.id == id }! }

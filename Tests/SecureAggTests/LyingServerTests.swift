@@ -173,6 +173,32 @@ import Testing
         #expect(checks(lied).isSuperset(of: [.duplicateKey]) && lied.sum == nil)
     }
 
+    @Test("mirror_key: another spelling of a member's key, the same point for X25519, is no key")
+    func secondSpelling() throws {
+        for spell in [
+            { (key: inout Data) in key[31] |= 0x80 },
+            { $0 = Data([UInt8](repeating: 0xff, count: 31) + [0x7f]) },
+        ] {
+            let round = try LoopbackRound(clients: 5)
+            round.tamperUp = { stage, index, messages in
+                guard stage == .advertiseKeys, index == 1 else { return messages }
+                var keys =
+                    try! decodeWire(Message(decoding: messages[0], limit: 1000).body)
+                    as Secagg_V1_AdvertiseKeys
+                spell(&keys.maskKey)
+                return [
+                    Message(
+                        .advertise, session: round.server.manifestDigest, body: encodeWire(keys),
+                        label: .advertise, signer: round.identities[1].signingKey
+                    ).encoded()
+                ]
+            }
+            let outcome = round.run()
+            #expect(outcome.refused.map(\.check) == [.malformed])
+            #expect(outcome.sum?.elements == round.plainSum([0, 2, 3, 4]))
+        }
+    }
+
     @Test("low_order_point: a low-order key is refused where it arrives and where it would be used")
     func lowOrder() throws {
         let round = try LoopbackRound(clients: 5)

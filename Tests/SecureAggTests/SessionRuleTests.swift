@@ -66,6 +66,29 @@ import Testing
         }
     }
 
+    @Test("Every message is the same on one thread and on several, on both sides")
+    func threads() throws {
+        func messages(threads: Int) throws -> [[UInt8]] {
+            let round = try LoopbackRound(clients: 7, dimension: 20_000, chunkLength: 4096, threads: threads)
+            round.lossStage = [3: .submitMaskedInput]
+            var all: [[UInt8]] = []
+            round.tamperUp = { _, _, messages in
+                all += messages
+                return messages
+            }
+            round.tamperDown = { _, _, bytes in
+                all.append(bytes)
+                return bytes
+            }
+            let sum = try #require(round.run().sum)
+            #expect(sum.elements == round.plainSum([0, 1, 2, 4, 5, 6]))
+            return all + [sum.transcript.bytes]
+        }
+        let one = try messages(threads: 1)
+        #expect(try messages(threads: 2) == one)
+        #expect(try messages(threads: 5) == one)
+    }
+
     @Test("Calls out of order are misuse and end the session")
     func outOfOrder() throws {
         let round = try LoopbackRound(clients: 5)

@@ -190,7 +190,10 @@ import Testing
             #expect(SealedBox.open(altered, key: key, associatedData: data) == nil)
         }
         #expect(SealedBox.open(hex(box), key: key, associatedData: data + [0]) == nil)
+        let sealed = SealedBox.seal(opened, key: key, associatedData: data, nonce: Array(0x40...0x57))
+        #expect(hexString(sealed) == box)
     }
 }
 
 private func hexString(_ range: ClosedRange<UInt8>) -> String { Sodium.hexString(Array(range)) }
+private func hexString(_ bytes: [UInt8]) -> String { Sodium.hexString(bytes) }

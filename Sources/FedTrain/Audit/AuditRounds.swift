@@ -53,12 +53,7 @@ package final class AuditRounds {
         let manifest = RoundManifest(
             parameters: parameters, serverNonce: Digest(bytes: random.bytes(Digest.length))!,
             rosterDigest: roster.digest, expiry: Self.lifetimeSeconds)
-        let policy = ClientPolicy(
-            context: parameters.context, vectorLength: parameters.vectorLength,
-            modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
-            minSurvivors: parameters.minSurvivors,
-            requireMaliciousServerProfile: plan.profile == .maliciousServer,
-            allowTinyCohort: plan.allowTinyCohort, removableNoise: plan.removableNoise)
+        let policy = ClientPolicy(exactly: parameters)
         let noSeeds = plan.noiseSeeds(using: randomness.stream("audit/round \(count)/absent"))
         let participants = clients.indices.map { index in
             LoopbackRound.Participant(

@@ -19,13 +19,7 @@ extension RoundPlan {
 
     /// What a client that holds this plan insists on in one round.
     package func clientPolicy(round: Int, incoming: Digest) throws(ParameterError) -> ClientPolicy {
-        let parameters = try secureAggregation(round: round, incoming: incoming)
-        return ClientPolicy(
-            context: parameters.context, vectorLength: parameters.vectorLength,
-            modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
-            minSurvivors: parameters.minSurvivors,
-            requireMaliciousServerProfile: profile == .maliciousServer,
-            allowTinyCohort: allowTinyCohort, removableNoise: removableNoise)
+        ClientPolicy(exactly: try secureAggregation(round: round, incoming: incoming))
     }
 
     /// An hour: for clocks that step where nothing waits, and for an ordinary training time elsewhere.

@@ -73,6 +73,8 @@ public struct Drill: Sendable {
     public struct Report: Sendable {
         public let clients: Int
         public let modulusBits: Int
+        /// Whether a round of this size needs the explicit permission for tiny cohorts.
+        public let isTinyCohort: Bool
         /// Nil when the round ended before the cohort was frozen.
         public let topology: Topology?
         public let stages: [Stage: StageFigures]

@@ -6,7 +6,8 @@ import Sodium
 public enum DrillFault: Hashable, Sendable {
     /// The victim's vector arrives after the survivor list is frozen: refused, not in the sum.
     case lateMaskedInput
-    /// The server shows half of the survivors a list without the victim: nobody has t signatures.
+    /// The server shows every second survivor a list without one of them: neither list gets t
+    /// signatures.
     case equivocateSurvivors
     /// The server replaces the victim's encryption key in the cohort: every client leaves.
     case swapKey
@@ -107,14 +108,11 @@ struct DrillTamper {
     func kills(at stage: Stage) -> Bool { faults.contains(.killServer(stage)) }
     var mayKill: Bool { faults.contains { if case .killServer = $0 { true } else { false } } }
 
-    /// What client `index` receives instead of `bytes`; `position` is its place among the receivers.
-    func down(_ stage: Stage, index: Int, position: Int, _ bytes: [UInt8]) -> [UInt8] {
+    /// What a client receives instead of `bytes`; `position` is its place among the receivers.
+    func down(_ stage: Stage, position: Int, _ bytes: [UInt8]) -> [UInt8] {
         if stage == .shareKeys, faults.contains(.swapKey) { return swapKey(bytes) }
-        if stage == .confirmSurvivors, faults.contains(.equivocateSurvivors), position.isMultiple(of: 2),
-            index != victim
-        {
+        if stage == .confirmSurvivors, faults.contains(.equivocateSurvivors), position.isMultiple(of: 2) {
             return editSurvivors(bytes) { bitmap, _ in
-                // Any other survivor serves as well as the victim: its index is not known here.
                 if let place = bitmap.lastIndex(where: { $0 != 0 }) { bitmap[place] &= bitmap[place] - 1 }
             }
         }

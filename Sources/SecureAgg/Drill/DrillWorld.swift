@@ -53,12 +53,7 @@ final class DrillWorld {
                 manifest: manifest, signingKey: serverKey, roster: known, threads: drill.threads)
         }
         server = startServer()
-        let policy = ClientPolicy(
-            context: parameters.context, vectorLength: parameters.vectorLength,
-            modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
-            minSurvivors: parameters.minSurvivors,
-            requireMaliciousServerProfile: drill.profile == .maliciousServer,
-            allowTinyCohort: parameters.allowTinyCohort, removableNoise: parameters.removableNoise)
+        let policy = ClientPolicy(exactly: parameters)
         let cache = drill.sharesCohortChecks ? CohortCache() : nil
         let seeds = identities.map { Self.noiseSeeds(drill, parameters, $0.id) }
         sessions = identities.map {
@@ -133,8 +128,7 @@ final class DrillWorld {
             trace.open(stage, for: inbox.map(\.index)) { lastStage[$0].map { $0 <= stage } ?? false }
             for place in inbox.indices {
                 figures[stage, default: .init()].bytesDown += inbox[place].message.count
-                inbox[place].message = tamper.down(
-                    stage, index: inbox[place].index, position: place, inbox[place].message)
+                inbox[place].message = tamper.down(stage, position: place, inbox[place].message)
             }
             answer(stage, inbox.filter { lastStage[$0.index].map { stage < $0 } ?? true }, onChunk)
             if tamper.kills(at: stage) { restartServer() }
@@ -164,7 +158,8 @@ final class DrillWorld {
         sum: AggregateSum?, abort: AggregationFault?, checks: Drill.Checks, result: [UInt8]?
     ) -> Drill.Report {
         Drill.Report(
-            clients: drill.clients, modulusBits: parameters.modulusBits, topology: server.topology,
+            clients: drill.clients, modulusBits: parameters.modulusBits,
+            isTinyCohort: parameters.allowTinyCohort, topology: server.topology,
             stages: figures, sum: sum, abort: abort, refusals: refusals, departures: departures,
             trace: trace, checks: checks, resultMessage: result, serverKey: serverKey,
             authorityKey: authorityKey, signedRoster: signedRoster)

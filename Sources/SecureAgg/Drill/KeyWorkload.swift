@@ -57,10 +57,7 @@ public final class KeyWorkload {
 
     /// The same client with the same draws each time, so that one cohort serves all repetitions.
     private func client(threads: Int) -> (ClientSession, StreamRandom) {
-        let policy = ClientPolicy(
-            context: parameters.context, vectorLength: parameters.vectorLength,
-            modulusBits: parameters.modulusBits, minCohort: parameters.cohort.lowerBound,
-            minSurvivors: parameters.minSurvivors, allowTinyCohort: parameters.allowTinyCohort)
+        let policy = ClientPolicy(exactly: parameters)
         let session = ClientSession(
             identity: identity, server: serverKey, roster: roster, policy: policy,
             journal: InMemoryJournal(), threads: threads)
@@ -164,7 +161,7 @@ public final class KeyWorkload {
                 repeating: 0, count: SealedShare.plaintextLength(shares: parameters.sharesPerHolder))
             boxes += SealedShare.seal(
                 SecretBytes(copying: zeros), key: channel, session: cohort.session, from: index, to: own,
-                random: &random)
+                nonce: random.bytes(SealedBox.nonceLength))
         }
         var wire = Secagg_V1_ShareKeys()
         wire.selfMaskCommitment = Data(random.bytes(Digest.length))

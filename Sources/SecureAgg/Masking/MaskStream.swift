@@ -1,4 +1,3 @@
-import Dispatch
 import Sodium
 
 /// Whether a mask enters a vector as it is or negated.
@@ -56,8 +55,8 @@ package enum MaskSum {
         threads: Int
     ) {
         let tileLanes = tileBytes / MemoryLayout<Lane>.size
-        // More pieces than threads, so that a slow core does not hold the others up.
-        let pieces = min(tiles, 4 * threads)
+        // Many more pieces than threads, so that none waits long for the last one.
+        let pieces = min(tiles, 16 * threads)
         vector.lanes.withUnsafeMutableBufferPointer { lanes in
             nonisolated(unsafe) let target = lanes
             parallel(pieces, threads: threads) { piece in
@@ -126,18 +125,5 @@ package enum MaskSum {
         case .minus:
             for index in 0..<target.count { destination[index] &-= source[index].littleEndian }
         }
-    }
-}
-
-/// Runs `body` for every index below `count` on up to `threads` threads and waits for all.
-package func parallel(_ count: Int, threads: Int, _ body: @Sendable (Int) -> Void) {
-    guard threads > 1, count > 1 else {
-        for index in 0..<count { body(index) }
-        return
-    }
-    let workers = min(threads, count)
-    DispatchQueue.concurrentPerform(iterations: workers) { worker in
-        // Worker w takes indices w, w + workers, …: no shared counter, and pieces are alike in size.
-        for index in stride(from: worker, to: count, by: workers) { body(index) }
     }
 }

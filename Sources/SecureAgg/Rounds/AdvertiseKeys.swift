@@ -30,6 +30,11 @@ struct Announcement: Sendable {
             identityKey.accepts(
                 signature: signature, over: signedDigest(.advertise, scope: manifest, body: body))
         else { throw CheckFailure(.badSignature, id) }
+        // One spelling for each key, or two different ones could stand for the same point.
+        for key in [encryptionKey, maskKey]
+        where key.withUnsafeBytes({ FieldElement(canonical: $0) }) == nil {
+            throw CheckFailure(.malformed, id)
+        }
         self.id = id
         self.identityKey = identityKey
         self.encryptionKey = encryptionKey
@@ -206,6 +211,10 @@ extension ClientPolicy {
         }
         guard allowTinyCohort || !parameters.allowTinyCohort else {
             throw refuse("tiny cohorts are not allowed here")
+        }
+        if let exactTerms, parameters != exactTerms {
+            let names = parameters.differences(from: exactTerms)
+            throw refuse("not the own plan's \(names.joined(separator: ", "))")
         }
     }
 }

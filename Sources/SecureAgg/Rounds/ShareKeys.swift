@@ -45,42 +45,16 @@ extension AdvertisedClient {
                     secret, threshold: cohort.threshold, holders: graph.holderCount, random: &random))
         }
 
-        var boxes: [UInt8] = []
-        boxes.reserveCapacity(graph.holderCount * SealedShare.length(shares: dealt.count))
-        var ownShares: SecretBytes?
-        var refused: ClientID?
-        let incomingKeys = SecretBytes(count: graph.holderCount * SealedBox.keyLength) { incoming in
-            for (slot, holder) in graph.holders(of: ownIndex).enumerated() {
-                let shares = SecretBytes(joiningSlot: slot, of: dealt)
-                guard holder != ownIndex else {
-                    ownShares = shares
-                    continue
-                }
-                let peer = cohort.members[holder]
-                guard
-                    let agreed = KeyAgreement.sharedSecret(
-                        secretKey: encryptionSecret, peerPublicKey: peer.encryptionKey)
-                else {
-                    refused = peer.id
-                    continue
-                }
-                let outgoing = Derivation.channel(
-                    session: cohort.session, from: ownIndex, to: holder, agreed: agreed,
-                    fromKey: encryptionKey, toKey: peer.encryptionKey)
-                boxes += SealedShare.seal(
-                    shares, key: outgoing, session: cohort.session, from: ownIndex, to: holder,
-                    random: &random)
-                Derivation.channel(
-                    session: cohort.session, from: holder, to: ownIndex, agreed: agreed,
-                    fromKey: peer.encryptionKey, toKey: encryptionKey
-                ).withUnsafeBytes {
-                    (incoming.baseAddress! + slot * SealedBox.keyLength)
+        let edges = try sealEdges(dealt, cohort: cohort, from: ownIndex, random: &random)
+        let boxes = edges.flatMap(\.box)
+        let ownShares = graph.includesSelf ? SecretBytes(joiningSlot: ownIndex, of: dealt) : nil
+        let incomingKeys = SecretBytes(count: graph.holderCount * SealedBox.keyLength) { output in
+            for edge in edges {
+                edge.incomingKey.withUnsafeBytes {
+                    (output.baseAddress! + edge.slot * SealedBox.keyLength)
                         .copyMemory(from: $0.baseAddress!, byteCount: SealedBox.keyLength)
                 }
             }
-        }
-        if let refused {
-            throw AggregationFault(.lowOrderKey, at: .shareKeys, culprits: [refused])
         }
         var wire = Secagg_V1_ShareKeys()
         wire.selfMaskCommitment = Data(
@@ -106,6 +80,56 @@ extension AdvertisedClient {
                 context: context, cohort: cohort, ownIndex: ownIndex, maskSecret: maskSecret,
                 maskKey: maskKey, selfMaskSeed: selfMaskSeed, ownShares: ownShares,
                 incomingKeys: incomingKeys))
+    }
+
+    /// One box for each holder but the client itself, in slot order.
+    private borrowing func sealEdges(
+        _ dealt: [SecretBytes], cohort: Cohort, from own: Int, random: inout some RandomSource
+    ) throws(AggregationFault) -> [SealedEdge] {
+        let holders = cohort.neighbours.holders(of: own)
+        let slots = holders.indices.filter { holders[$0] != own }
+        let nonces = slots.map { _ in random.bytes(SealedBox.nonceLength) }
+        let (secret, key) = (encryptionSecret, encryptionKey)
+        let edges = parallelMap(slots.count, threads: context.threads) { place in
+            SealedEdge(
+                dealt, cohort: cohort, from: own, to: holders[slots[place]], slot: slots[place],
+                secret: secret, key: key, nonce: nonces[place])
+        }
+        if let refused = edges.firstIndex(where: { $0 == nil }) {
+            throw AggregationFault(
+                .lowOrderKey, at: .shareKeys, culprits: [cohort.id(holders[slots[refused]])])
+        }
+        return edges.compactMap(\.self)
+    }
+}
+
+/// One edge as its dealer leaves it: the box for the holder, and the key that opens the holder's own.
+private struct SealedEdge: Sendable {
+    let slot: Int
+    let box: [UInt8]
+    let incomingKey: SecretBytes
+
+    /// Nil when the holder's key has low order.
+    ///
+    /// - Parameters:
+    ///   - dealt: a block of shares for each secret, one share per slot.
+    ///   - secret: the dealer's X25519 secret, `key` its public half.
+    init?(
+        _ dealt: [SecretBytes], cohort: Cohort, from own: Int, to holder: Int, slot: Int,
+        secret: SecretBytes, key: [UInt8], nonce: [UInt8]
+    ) {
+        let peerKey = cohort.members[holder].encryptionKey
+        guard let agreed = KeyAgreement.sharedSecret(secretKey: secret, peerPublicKey: peerKey) else {
+            return nil
+        }
+        let outgoing = Derivation.channel(
+            session: cohort.session, from: own, to: holder, agreed: agreed, fromKey: key, toKey: peerKey)
+        self.slot = slot
+        box = SealedShare.seal(
+            SecretBytes(joiningSlot: slot, of: dealt), key: outgoing, session: cohort.session, from: own,
+            to: holder, nonce: nonce)
+        incomingKey = Derivation.channel(
+            session: cohort.session, from: holder, to: own, agreed: agreed, fromKey: peerKey, toKey: key)
     }
 }
 
@@ -236,6 +260,7 @@ final class ShareKeysCollector {
     /// which costs nobody anything; their removal may isolate others, hence the fixed point.
     func close() throws(AggregationFault) -> SharedCohort {
         var kept = dealt
+        let sent = dealt.count { $0 != nil }
         let graph = cohort.neighbours
         while true {
             let isolated = kept.indices.filter { member in
@@ -249,8 +274,9 @@ final class ShareKeysCollector {
         guard count >= max(context.parameters.minSurvivors, cohort.threshold) else {
             throw AggregationFault(
                 .belowSurvivorFloor, at: .shareKeys,
-                "\(count) of \(cohort.count) clients shared their keys, at least "
-                    + "\(max(context.parameters.minSurvivors, cohort.threshold))")
+                "\(sent) of \(cohort.count) clients shared their keys"
+                    + (count < sent ? ", \(count) of them with enough neighbours that did" : "")
+                    + ", at least \(max(context.parameters.minSurvivors, cohort.threshold))")
         }
         return SharedCohort(cohort: cohort, dealt: kept, boxLength: boxLength)
     }

@@ -118,66 +118,67 @@ extension SharedClient {
                 .tooFewNeighbours, at: .submitMaskedInput,
                 "\(live.population) live, threshold \(cohort.threshold)")
         }
-        let boxes = [UInt8](wire.boxes)
-        var culprit: Int?
-        var place = 0
+        let opened = openBoxes([UInt8](wire.boxes), from: senders.map { ($0, holders[$0]) }, shareCount)
+        if let refused = opened.firstIndex(where: { $0 == nil }) {
+            throw AggregationFault(
+                .shareRejected, at: .submitMaskedInput, culprits: [cohort.id(holders[senders[refused]])])
+        }
+        var next = opened.makeIterator()
         let shares = SecretBytes(count: live.population * plaintextLength) { output in
             for (position, slot) in live.members.enumerated() {
-                let sender = holders[slot]
-                let opened: SecretBytes?
-                if sender == ownIndex {
-                    opened = ownShares
-                } else {
-                    let box = Array(boxes[place * boxLength..<(place + 1) * boxLength])
-                    place += 1
-                    let key = incomingKeys.withShare(slot) { SecretBytes(copying: $0) }
-                    opened = SealedShare.open(
-                        box, shares: shareCount, key: key, session: cohort.session, from: sender,
-                        to: ownIndex)
-                }
-                guard let opened else {
-                    culprit = culprit ?? sender
-                    continue
-                }
-                opened.withUnsafeBytes {
+                let block = holders[slot] == ownIndex ? ownShares! : next.next()!!
+                block.withUnsafeBytes {
                     (output.baseAddress! + position * plaintextLength)
                         .copyMemory(from: $0.baseAddress!, byteCount: plaintextLength)
                 }
             }
         }
-        if let culprit {
-            throw AggregationFault(
-                .shareRejected, at: .submitMaskedInput, culprits: [cohort.id(culprit)])
-        }
         return (live, shares)
+    }
+
+    /// The shares of each sender in order; nil where a box does not open.
+    private borrowing func openBoxes(
+        _ boxes: [UInt8], from senders: [(slot: Int, member: Int)], _ shareCount: Int
+    ) -> [SecretBytes?] {
+        let boxLength = SealedShare.length(shares: shareCount)
+        let (keys, session, own) = (incomingKeys, cohort.session, ownIndex)
+        return parallelMap(senders.count, threads: context.threads) { place in
+            let key = keys.withShare(senders[place].slot) { SecretBytes(copying: $0) }
+            return SealedShare.open(
+                Array(boxes[place * boxLength..<(place + 1) * boxLength]), shares: shareCount, key: key,
+                session: session, from: senders[place].member, to: own)
+        }
     }
 
     /// The own mask and one mask per live neighbour: the larger index adds, the smaller subtracts.
     private borrowing func maskTerms(_ live: BitSet) throws(AggregationFault) -> [MaskTerm] {
         let holders = cohort.neighbours.holders(of: ownIndex)
+        let peers = live.members.map { holders[$0] }.filter { $0 != ownIndex }
+        let (cohort, own, secret, ownKey) = (cohort, ownIndex, maskSecret, maskKey)
+        let keys = parallelMap(peers.count, threads: context.threads) { place in
+            Derivation.pairMask(
+                session: cohort.session, own: own, peer: peers[place], ownSecret: secret, ownKey: ownKey,
+                peerKey: cohort.members[peers[place]].maskKey)
+        }
         var terms = [
             MaskTerm(
-                key: Derivation.selfMask(
-                    session: cohort.session, member: ownIndex, seed: selfMaskSeed), sign: .plus)
+                key: Derivation.selfMask(session: cohort.session, member: own, seed: selfMaskSeed),
+                sign: .plus)
         ]
-        for slot in live.members where holders[slot] != ownIndex {
-            let peer = holders[slot]
-            guard
-                let key = Derivation.pairMask(
-                    session: cohort.session, own: ownIndex, peer: peer, ownSecret: maskSecret,
-                    ownKey: maskKey, peerKey: cohort.members[peer].maskKey)
-            else {
+        for (peer, key) in zip(peers, keys) {
+            guard let key else {
                 throw AggregationFault(
                     .lowOrderKey, at: .submitMaskedInput, culprits: [cohort.id(peer)])
             }
-            terms.append(MaskTerm(key: key, sign: peer < ownIndex ? .plus : .minus))
+            terms.append(MaskTerm(key: key, sign: peer < own ? .plus : .minus))
         }
         return terms
     }
 
     private static func mask<Lane: RingLane>(
-        _ plain: RingVector<Lane>, _ terms: [MaskTerm], _ context: ClientContext
+        _ plain: consuming RingVector<Lane>, _ terms: [MaskTerm], _ context: ClientContext
     ) -> [[UInt8]] {
+        // Masked in place: the plain integers are nowhere else than with the caller.
         var vector = plain
         MaskSum.add(terms, to: &vector, threads: context.threads)
         let parameters = context.parameters

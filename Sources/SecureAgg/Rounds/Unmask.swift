@@ -82,17 +82,12 @@ extension ConfirmedClient {
         let holders = graph.holders(of: ownIndex)
         let claimed = signers.members.map { holders[$0] }
         let (statement, cohort) = (statement, cohort)
-        var isRight = [Bool](repeating: false, count: claimed.count)
-        isRight.withUnsafeMutableBufferPointer { buffer in
-            nonisolated(unsafe) let output = buffer
-            parallel(claimed.count, threads: context.threads) { position in
-                let start = position * VerifyingKey.signatureLength
-                output[position] =
-                    statement.bitmap[claimed[position]]
-                    && statement.isSigned(
-                        Array(joined[start..<start + VerifyingKey.signatureLength]),
-                        by: cohort.members[claimed[position]].identityKey, session: cohort.session)
-            }
+        let isRight = parallelMap(claimed.count, threads: context.threads) { position in
+            let start = position * VerifyingKey.signatureLength
+            return statement.bitmap[claimed[position]]
+                && statement.isSigned(
+                    Array(joined[start..<start + VerifyingKey.signatureLength]),
+                    by: cohort.members[claimed[position]].identityKey, session: cohort.session)
         }
         if let wrong = isRight.firstIndex(of: false) {
             throw AggregationFault(.badSignature, at: .unmask, culprits: [cohort.id(claimed[wrong])])
@@ -187,7 +182,7 @@ final class UnmaskCollector {
         }
         let noise = try openNoise(&recovery)
         let terms = try Unmasking.terms(
-            cohort: cohort, survivors: confirmed.statement.bitmap, seeds: seeds)
+            cohort: cohort, survivors: confirmed.statement.bitmap, seeds: seeds, threads: context.threads)
         confirmed.masked.sum.add(terms, threads: context.threads)
         return OpenedSum(
             elements: confirmed.masked.sum.elements, seeds: seeds, noise: noise,
@@ -304,29 +299,39 @@ enum Unmasking {
     /// The masks still in the survivors' sum, with the sign that takes them off: every survivor's own,
     /// and those that survivors share with lost members of U2.
     static func terms(
-        cohort: Cohort, survivors: BitSet, seeds: [RevealedSeed]
+        cohort: Cohort, survivors: BitSet, seeds: [RevealedSeed], threads: Int
     ) throws(AggregationFault) -> [MaskTerm] {
+        // One agreement for each lost neighbour of each survivor: worth all threads.
+        let found = parallelMap(seeds.count, threads: threads) { index in
+            Result { () throws(AggregationFault) in
+                try masks(of: seeds[index], cohort: cohort, survivors: survivors)
+            }
+        }
         var terms: [MaskTerm] = []
-        for revealed in seeds {
-            let member = revealed.member
-            if revealed.survived {
-                let key = Derivation.selfMask(
-                    session: cohort.session, member: member, seed: revealed.seed)
-                terms.append(MaskTerm(key: key, sign: .minus))
-                continue
+        for result in found { terms += try result.get() }
+        return terms
+    }
+
+    private static func masks(
+        of revealed: RevealedSeed, cohort: Cohort, survivors: BitSet
+    ) throws(AggregationFault) -> [MaskTerm] {
+        let member = revealed.member
+        if revealed.survived {
+            let key = Derivation.selfMask(session: cohort.session, member: member, seed: revealed.seed)
+            return [MaskTerm(key: key, sign: .minus)]
+        }
+        let secret = Derivation.maskSecret(seed: revealed.seed)
+        var terms: [MaskTerm] = []
+        for peer in cohort.neighbours.holders(of: member) where peer != member && survivors[peer] {
+            guard
+                let key = Derivation.pairMask(
+                    session: cohort.session, own: member, peer: peer, ownSecret: secret,
+                    ownKey: cohort.members[member].maskKey, peerKey: cohort.members[peer].maskKey)
+            else {
+                throw AggregationFault(.lowOrderKey, at: .unmask, culprits: [cohort.id(peer)])
             }
-            let secret = Derivation.maskSecret(seed: revealed.seed)
-            for peer in cohort.neighbours.holders(of: member) where peer != member && survivors[peer] {
-                guard
-                    let key = Derivation.pairMask(
-                        session: cohort.session, own: member, peer: peer, ownSecret: secret,
-                        ownKey: cohort.members[member].maskKey, peerKey: cohort.members[peer].maskKey)
-                else {
-                    throw AggregationFault(.lowOrderKey, at: .unmask, culprits: [cohort.id(peer)])
-                }
-                // The survivor added the mask if its index is the larger one; undo that.
-                terms.append(MaskTerm(key: key, sign: peer > member ? .minus : .plus))
-            }
+            // The survivor added the mask if its index is the larger one; undo that.
+            terms.append(MaskTerm(key: key, sign: peer > member ? .minus : .plus))
         }
         return terms
     }

@@ -11,13 +11,12 @@ enum SealedShare {
     }
 
     static func seal(
-        _ shares: SecretBytes, key: SecretBytes, session: Digest, from: Int, to: Int,
-        random: inout some RandomSource
+        _ shares: SecretBytes, key: SecretBytes, session: Digest, from: Int, to: Int, nonce: [UInt8]
     ) -> [UInt8] {
         SealedBox.seal(
             shares, key: key,
             associatedData: Derivation.shareAssociatedData(session: session, from: from, to: to),
-            random: &random)
+            nonce: nonce)
     }
 
     /// The shares, or nil when the box is not the one that `from` sealed for `to` in this session or holds

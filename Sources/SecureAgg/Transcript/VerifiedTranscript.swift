@@ -65,7 +65,7 @@ public struct VerifiedTranscript: Sendable {
         self.headers = headers
         self.resultDigest = resultDigest
         let seeds = try Self.seeds([UInt8](wire.seeds), cohort, commitments, statement.bitmap)
-        terms = try Unmasking.terms(cohort: cohort, survivors: statement.bitmap, seeds: seeds)
+        terms = try Unmasking.terms(cohort: cohort, survivors: statement.bitmap, seeds: seeds, threads: 1)
         revealedNoise = try Self.noise(
             [UInt8](wire.noiseSeeds), cohort, commitments, statement.bitmap, manifest.parameters)
     }
