@@ -19,8 +19,8 @@ struct DrillCommand: ResultCommand {
             message and never answers.
 
             Faults: late-masked-input, flip, lie-share, replay (one client, the victim), swap-key, \
-            equivocate-survivors, claim-survivors (a lying server), kill-server@STAGE (a crash; the server goes on from what it \
-            stored).
+            equivocate-survivors, claim-survivors (a lying server: the round aborts), kill-server@STAGE (a \
+            crash; the server goes on from what it stored).
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -33,7 +33,9 @@ struct DrillCommand: ResultCommand {
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Share of the invited lost at a stage (repeatable).", valueName: "stage=fraction"))
+        help: ArgumentHelp(
+            "Share of the invited lost at a stage, as in mask=0.1 (repeatable, or with commas).",
+            valueName: "stage=fraction"))
     var drop: [String] = []
 
     @Option(help: "Bits of each coordinate, 8 to 32.")
@@ -51,7 +53,7 @@ struct DrillCommand: ResultCommand {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Something that goes wrong on purpose (repeatable): late-masked-input, equivocate-survivors, swap-key, claim-survivors, replay, flip, lie-share, kill-server@STAGE.",
+            "Something that goes wrong on purpose (repeatable, or with commas): late-masked-input, equivocate-survivors, swap-key, claim-survivors, replay, flip, lie-share, kill-server@STAGE.",
             valueName: "name"))
     var faults: [String] = []
 
@@ -110,6 +112,8 @@ struct DrillCommand: ResultCommand {
         let threshold: Int
         let modulusBits: Int
         let profile: String
+        /// Below the default floors of cohort and survivors.
+        let tinyCohort: Bool
         let faults: [String]
         /// Messages that the server refused, and why clients left that were not lost on purpose.
         let refusals: [String]
@@ -118,12 +122,13 @@ struct DrillCommand: ResultCommand {
         let wrongShares: [String]
         let transcript: String?
         let seed: UInt64
-        /// For people only.
+        /// For people only: the picture, and refusals and departures in few lines.
         let picture: String
+        let incidents: [String]
 
         private enum CodingKeys: CodingKey {
             case clients, dimension, survivors, exact, checks, outcome, reason, stages, neighbours, threshold,
-                modulusBits, profile, faults, refusals, departures, wrongShares, transcript, seed
+                modulusBits, profile, tinyCohort, faults, refusals, departures, wrongShares, transcript, seed
         }
     }
 
@@ -164,19 +169,22 @@ struct DrillCommand: ResultCommand {
         }
         console.step("drill: \(clients) clients, \(dimension) coordinates, seed \(seed)")
         let clock = { UInt64(monotonicSeconds() * 1e9) }
-        guard let transcript else { return payload(try drill.run(clock: clock), seed: seed) }
+        guard let transcript else { return try payload(try drill.run(clock: clock), seed: seed) }
         let published = PublishedRound(transcript: transcript)
         let spool = try VectorSpool(path: transcript + ".spool")
         let report = try drill.run(clock: clock) { spool.append($0, $1, $2) }
         if report.sum != nil { try published.write(report, vectors: spool) }
-        return payload(report, seed: seed)
+        return try payload(report, seed: seed)
     }
 
     func failure(in payload: Payload) -> CommandFailure? {
         if payload.outcome == "aborted" {
             return CommandFailure(
                 .quorum, "the round aborted: \(payload.reason ?? "")", privacy: "no sum was opened",
-                hint: "lower --drop, or raise --dropouts if so many may really vanish")
+                hint: payload.faults.isEmpty
+                    ? "lower --drop, or raise --dropouts if so many may really vanish"
+                    : "the same drill without --faults shows whether \(payload.faults.joined(separator: ", ")) "
+                        + "is why: add --seed \(payload.seed)")
         }
         guard payload.exact else {
             return CommandFailure(
@@ -202,9 +210,12 @@ struct DrillCommand: ResultCommand {
             ? "released: the sum over \(payload.survivors) survivors is \(payload.exact ? "exact" : "WRONG") "
                 + "(\(payload.checks.units) unit and \(payload.checks.random) random coordinates)"
             : "aborted: \(payload.reason ?? ""); nothing was opened"
-        let incidents =
-            counted(payload.refusals, "refused") + counted(payload.departures, "left")
-            + counted(payload.wrongShares, "decoded around")
+        let warning =
+            payload.tinyCohort
+            ? [
+                "tiny cohort: outside a drill each member could subtract itself, and differential privacy "
+                    + "would be the only protection"
+            ] : []
         let next = payload.transcript.map { ["next: fedtrain audit --transcript \($0)"] } ?? []
         return """
             \(payload.picture)
@@ -212,18 +223,30 @@ struct DrillCommand: ResultCommand {
             \(table(["stage", "answered", "lost", "refused or late", "left", "seconds", "bytes up", "bytes down"], rows))
             \(payload.clients) clients, \(payload.dimension) coordinates of \(payload.modulusBits) bits, \
             \(payload.neighbours) neighbours, threshold \(payload.threshold), \(payload.profile), seed \(payload.seed)
-            \((incidents.prefix(8) + [verdict] + next).joined(separator: "\n"))
+            \((warning + payload.incidents + [verdict] + next).joined(separator: "\n"))
             """
     }
 
-    /// Each different sentence once, with how often it was said.
-    private func counted(_ sentences: [String], _ title: String) -> [String] {
-        Dictionary(grouping: sentences, by: { $0 }).sorted { $0.key < $1.key }.map { sentence, all in
-            "\(title): \(sentence)" + (all.count > 1 ? " (\(all.count) times)" : "")
+    /// Each failed check once, with how often it failed and whom it concerned.
+    private func incidents(_ faults: [AggregationFault], _ title: String) -> [String] {
+        struct Kind: Hashable {
+            let stage: Stage
+            let check: AggregationFault.Check
         }
+        return Dictionary(grouping: faults) { Kind(stage: $0.stage, check: $0.check) }
+            .sorted { ($0.key.stage, $0.key.check.rawValue) < ($1.key.stage, $1.key.check.rawValue) }
+            .map { kind, faults in
+                let clients = Set(faults.flatMap(\.culprits)).sorted()
+                let names =
+                    clients.prefix(4).map(\.description)
+                    + (clients.count > 4 ? ["\(clients.count - 4) more"] : [])
+                return "\(title): \(kind.stage.name): \(kind.check.rawValue): \(kind.check.meaning)"
+                    + (faults.count > 1 ? " (\(faults.count) times)" : "")
+                    + (names.isEmpty ? "" : "; concerns \(names.joined(separator: ", "))")
+            }
     }
 
-    private func payload(_ report: Drill.Report, seed: UInt64) -> Payload {
+    private func payload(_ report: Drill.Report, seed: UInt64) throws -> Payload {
         var stages: [String: Payload.StageFigures] = [:]
         for stage in Stage.allCases {
             let figures = report.stages[stage]
@@ -247,17 +270,20 @@ struct DrillCommand: ResultCommand {
             neighbours: report.topology?.neighbours ?? 0, threshold: report.topology?.threshold ?? 0,
             modulusBits: report.modulusBits,
             profile: semiHonest ? SecurityProfile.semiHonest.name : SecurityProfile.maliciousServer.name,
-            faults: faults, refusals: report.refusals.map { "\($0)" },
+            tinyCohort: report.isTinyCohort,
+            faults: try namedFaults().map(\.name), refusals: report.refusals.map { "\($0)" },
             departures: report.departures.map { "\($0)" },
             wrongShares: Set(report.sum?.faults.flatMap(\.culprits) ?? []).sorted().map {
                 "\($0) released wrong shares"
             },
             transcript: report.sum == nil ? nil : transcript, seed: seed,
-            picture: DrillPicture(trace: report.trace).text)
+            picture: DrillPicture(trace: report.trace).text,
+            incidents: incidents(report.refusals, "refused") + incidents(report.departures, "left")
+                + incidents(report.sum?.faults ?? [], "decoded around"))
     }
 
     private func namedFaults() throws -> [DrillFault] {
-        try faults.map { name in
+        try items(faults).map { name in
             guard let fault = DrillFault(name: name) else {
                 throw ValidationError(
                     "--faults \(name) is not one of " + DrillFault.all.map(\.name).joined(separator: ", "))
@@ -268,13 +294,13 @@ struct DrillCommand: ResultCommand {
 
     private func schedule() throws -> [Stage: Rational] {
         var schedule: [Stage: Rational] = [:]
-        for entry in drop {
+        for entry in items(drop) {
             let parts = entry.split(separator: "=")
             guard parts.count == 2, let stage = Stage(name: String(parts[0])),
                 let share = Rational(String(parts[1])), share.sign >= 0, share <= 1
             else {
                 throw ValidationError(
-                    "--drop \(entry) is not STAGE=FRACTION; stages: "
+                    "--drop \(entry) is not STAGE=FRACTION, such as mask=0.1 or mask=1/10; stages: "
                         + Stage.allCases.map(\.name).joined(separator: ", "))
             }
             schedule[stage] = (schedule[stage] ?? 0) + share
@@ -283,6 +309,11 @@ struct DrillCommand: ResultCommand {
             throw ValidationError("--drop fractions add up to more than 1")
         }
         return schedule
+    }
+
+    /// The parts of a repeatable option that may also be given with commas.
+    private func items(_ values: [String]) -> [String] {
+        values.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
     }
 
     private func fraction(_ text: String, _ option: String) throws -> Rational {

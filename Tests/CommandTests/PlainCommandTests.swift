@@ -140,6 +140,21 @@ import Testing
         #expect(lanes.contains("advertise  ██████████████████████████████████████████████████  60 answered"))
     }
 
+    @Test func drillTellsWhyAFaultEndedTheRoundAndWhatToRunNext() throws {
+        let result = try command.run(
+            "drill", "--clients", "9", "--dimension", "20", "--drop", "mask=0.1,confirm=0.1", "--faults",
+            "replay,equivocate-survivors", "--seed", "7")
+        #expect(result.status == 11)
+        #expect(result.output.contains("confirm: bad-signature"))
+        #expect(result.output.contains("tiny cohort"))
+        #expect(result.errors.contains("without --faults") && result.errors.contains("--seed 7"))
+        let json = try command.run(
+            "drill", "--clients", "9", "--dimension", "20", "--faults", "replay,flip", "--seed", "7", "--json"
+        )
+        #expect(json.data["faults"] as? [String] == ["replay", "flip"])
+        #expect(json.data["tinyCohort"] as? Bool == true && json.data["survivors"] as? Int == 8)
+    }
+
     @Test func drillSurvivesEveryShapeThatIsARound() throws {
         for (clients, dimension, bits, status) in [
             (3, 1, 8, 0), (99, 3, 32, 0), (100, 2, 17, 0), (101, 64, 16, 0),

@@ -124,7 +124,8 @@ import Testing
         ["--drop", "mask"], ["--drop", "lunch=0.1"], ["--drop", "mask=0.7", "--drop", "share=0.7"],
         ["--drop", "mask=-0.1"], ["--faults", "gremlins"], ["--faults", "kill-server@lunch"],
         ["--faults", "swap-key", "--faults", "lie-share"],
-        ["--faults", "flip", "--faults", "late-masked-input"],
+        ["--faults", "flip", "--faults", "late-masked-input"], ["--faults", "flip,late-masked-input"],
+        ["--faults", "flip,"], ["--drop", "mask=10%"],
         ["--faults", "flip", "--drop", "mask=1"], ["--seed", "-1"], ["--dropouts", "0.49"],
         ["--chunk-length", "63"], ["--clients", "200000"], ["--colluders", "two"], ["--min-survivors", "1"],
     ])

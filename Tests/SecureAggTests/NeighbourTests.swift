@@ -60,6 +60,48 @@ import Testing
         }
     }
 
+    @Test("The largest published parameters come out as well, and two neighbours fewer are too few")
+    func publishedLarge() throws {
+        let rows = try VectorFile.load("neighbour_parameters.json", as: Table.self).published
+            .filter { $0.cohortSize > 10_000 }
+        #expect(rows.count == 3)
+        for row in rows {
+            let selection = NeighbourSelection(
+                cohortSize: row.cohortSize, colluderFraction: row.colluders, dropoutFraction: row.dropouts,
+                securityBits: 40, correctnessBits: 20, profile: row.profile, population: .everyone)
+            #expect(selection.threshold(neighbours: row.numbers[0]) == row.numbers[1], "n=\(row.cohortSize)")
+            #expect(selection.threshold(neighbours: row.numbers[0] - 2) == nil, "n=\(row.cohortSize)")
+        }
+    }
+
+    /// A server that hides neighbours from each other in stage 2 cuts the ring without listing anyone as
+    /// lost (decision 0021). Each of the two cuts silences all honest clients of k/2 places, and k − t
+    /// may be silent around anyone who is to be opened, so each needs t − k/2 corrupt ones.
+    @Test(
+        "Cutting the ring by hiding neighbours needs corrupt clients that are there with probability < 2^-98",
+        arguments: [(500, "0.1", "0.1"), (1000, "0.1", "0.15"), (1000, "0.2", "0.1"), (2000, "0.1", "0.1")])
+    func cutByHiding(size: Int, colluders: String, dropouts: String) throws {
+        let selection = NeighbourSelection(
+            cohortSize: size, colluderFraction: Rational(colluders)!, dropoutFraction: Rational(dropouts)!,
+            securityBits: 40 + Topology.grindingBits, correctnessBits: 30, profile: .maliciousServer)
+        let (neighbours, threshold) = try #require(selection.select(largest: size))
+        let corrupt = try #require((Rational(colluders)! * Rational(size)).floor.asInt)
+        let half = neighbours / 2
+        let needed = threshold - half
+        // Pairs of windows, n²/2, times the chance that both hold what is needed.
+        var weight = BigInteger(0)
+        for first in needed...half {
+            for second in needed...half where first + second <= corrupt {
+                weight =
+                    weight
+                    + .binomial(UInt(half), UInt(first)) * .binomial(UInt(half), UInt(second))
+                    * .binomial(UInt(size - neighbours), UInt(corrupt - first - second))
+            }
+        }
+        let scaled = weight * BigInteger(size) * BigInteger(size) * .powerOfTwo(98)
+        #expect(scaled < BigInteger(2) * .binomial(UInt(size), UInt(corrupt)))
+    }
+
     @Test("Bisection finds the same least k as trying every even k")
     func leastNeighbours() {
         for profile in SecurityProfile.allCases {

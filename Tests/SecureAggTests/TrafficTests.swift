@@ -120,11 +120,16 @@ import Testing
         #expect(killed.isExact && killed.sum?.transcript.root == plain.sum?.transcript.root)
     }
 
-    @Test("In a cohort of three two signatures suffice: the one over another list is refused, the sum exact")
-    func equivocationAmongThree() throws {
-        let report = try run([.equivocateSurvivors], clients: 3)
-        #expect(report.isExact && report.survivors == 3 && report.refusals.map(\.check) == [.badSignature])
-        #expect(report.trace.count(.refused, at: .confirmSurvivors) == 1)
+    @Test("A server that shows every second survivor another list opens nothing, whatever the cohort's size")
+    func equivocation() throws {
+        for clients in 3...13 {
+            let report = try run([.equivocateSurvivors], clients: clients)
+            #expect(report.sum == nil && report.abort?.check == .tooFewSignatures, "\(clients) clients")
+            // Every second one signed the other list, or found that its own place in it is wrong.
+            let lied = (report.trace.count(.answered, at: .submitMaskedInput) + 1) / 2
+            let gone = report.trace.count(.left, at: .confirmSurvivors)
+            #expect(report.trace.count(.refused, at: .confirmSurvivors) + gone == lied)
+        }
     }
 
     @Test("The trace tells who answered, was lost, late or refused, and who is in the sum")
