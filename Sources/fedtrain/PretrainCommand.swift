@@ -42,6 +42,12 @@ struct PretrainCommand: ResultCommand {
     @Option(help: "Peak learning rate.")
     var learningRate: Float = BaseModelRecipe.builtIn.training.learningRate
 
+    @Option(
+        help: ArgumentHelp(
+            "Chance that a step leaves a block out, each block by itself (LayerDrop): the model then bears "
+                + "being thinned into an emulator."))
+    var blockDrop: Double = BaseModelRecipe.builtIn.training.blockDrop
+
     @Option(help: "Seed of the first weights and of the order of examples.")
     var seed: UInt64 = BaseModelRecipe.builtIn.seed
 
@@ -66,6 +72,9 @@ struct PretrainCommand: ResultCommand {
         guard vocabulary >= 300, window >= 16 else {
             throw ValidationError("--vocabulary must be at least 300 and --window at least 16")
         }
+        guard blockDrop >= 0, blockDrop < 1 else {
+            throw ValidationError("--block-drop must be from 0 to below 1")
+        }
     }
 
     func execute(_ console: Console) throws -> Payload {
@@ -86,6 +95,7 @@ struct PretrainCommand: ResultCommand {
         recipe.seed = seed
         recipe.training.steps = steps
         recipe.training.learningRate = learningRate
+        recipe.training.blockDrop = blockDrop
         let records = try corpus.map { try RecordFile.read($0) }
 
         SignalWatch.start()

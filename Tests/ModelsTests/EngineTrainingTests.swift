@@ -64,6 +64,35 @@ struct EngineTrainingTests {
         #expect(try Evaluator(model: trained[0]).meanLoss(examples).loss < 0.3)
     }
 
+    @Test("a step without some blocks has the gradient of the shorter model, and 0 for the blocks left out")
+    func blockDrop() throws {
+        let whole = Self.model
+        let count = whole.configuration.layerCount
+        let kept = Array(0..<count - 1)
+        let pretrainer = Pretrainer(training: Pretraining(steps: 1))
+        let (loss, gradient) = try pretrainer.gradient(of: Self.examples, whole, blocks: kept)
+        let shorter = whole.taking(blocks: kept)
+        let (expectedLoss, expected) = try pretrainer.gradient(of: Self.examples, shorter)
+        #expect(loss == expectedLoss)
+        for tensor in shorter.layout.tensors {
+            #expect(
+                gradient[whole.layout.named(tensor.name).range] == expected[tensor.range], "\(tensor.name)")
+        }
+        for tensor in whole.layout.tensors where tensor.block == count - 1 {
+            #expect(gradient[tensor.range].allSatisfy { $0 == 0 })
+        }
+        // 0 draws nothing, so that recipes without it keep their bytes; a chance keeps its share.
+        var generator = SplitMix64(seed: 1)
+        #expect(Pretraining(steps: 1).blocks(of: 5, &generator) == [0, 1, 2, 3, 4])
+        var untouched = SplitMix64(seed: 1)
+        #expect(generator.next() == untouched.next())
+        let dropping = Pretraining(steps: 1, blockDrop: 0.25)
+        let kinds = (0..<4000).map { _ in dropping.blocks(of: 8, &generator) }
+        #expect(kinds.allSatisfy { !$0.isEmpty && $0 == Set($0).sorted() })
+        // 32,000 coins: 6 deviations are 0.015.
+        #expect(abs(Double(kinds.reduce(0) { $0 + $1.count }) / 32_000 - 0.75) < 0.015)
+    }
+
     @Test("pretraining stops when told to, and its rate warms up and decays")
     func stopsAndSchedules() throws {
         var steps = 0

@@ -60,6 +60,18 @@ extension WeightLayout {
         return parts.joined(separator: ".")
     }
 
+    /// A vector laid out for a model that takes some of this one's blocks, each once, as one of this model:
+    /// 0 for the blocks that it leaves out.
+    package func spread(_ values: [Float], of shorter: WeightLayout, blocks: [Int]) -> [Float] {
+        var result = [Float](repeating: 0, count: count)
+        let places = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.range) })
+        for tensor in shorter.tensors {
+            let name = tensor.block.map { Self.name(tensor.name, inBlock: blocks[$0]) } ?? tensor.name
+            result.replaceSubrange(places[name]!, with: values[tensor.range])
+        }
+        return result
+    }
+
     fileprivate func tensor(_ tensor: Tensor, ofBlock block: Int) -> Tensor {
         Tensor(
             name: Self.name(tensor.name, inBlock: block), shape: tensor.shape, stored: tensor.stored,

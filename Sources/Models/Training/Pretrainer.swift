@@ -15,13 +15,17 @@ public struct Pretraining: Sendable, Equatable {
     /// Of matrices; gains and biases are not decayed.
     public var weightDecay: Float
     public var gradientNormMax: Float
+    /// Chance that a step leaves a block out, each block by itself: LayerDrop [Fan, Grave, Joulin 2020]. The
+    /// model learns to do without any of them, as emulators with dropped blocks must. 0 leaves out none.
+    public var blockDrop: Double
 
     public init(
         steps: Int, batchTokens: Int = 4096, learningRate: Float = 3e-3, finalRateShare: Float = 0.1,
         warmUpSteps: Int = 100, beta1: Float = 0.9, beta2: Float = 0.95, weightDecay: Float = 0.1,
-        gradientNormMax: Float = 1
+        gradientNormMax: Float = 1, blockDrop: Double = 0
     ) {
         precondition(steps >= 1 && batchTokens >= 1, "at least one step of at least one token")
+        precondition(blockDrop >= 0 && blockDrop < 1, "some steps must train a block")
         self.steps = steps
         self.batchTokens = batchTokens
         self.learningRate = learningRate
@@ -31,6 +35,20 @@ public struct Pretraining: Sendable, Equatable {
         self.beta2 = beta2
         self.weightDecay = weightDecay
         self.gradientNormMax = gradientNormMax
+        self.blockDrop = blockDrop
+    }
+
+    /// The blocks of one step, ascending: never none. Draws nothing where no block can be left out.
+    package func blocks(
+        of count: Int, _ generator: inout some RandomNumberGenerator
+    ) -> [Int] {
+        guard blockDrop > 0 else { return Array(0..<count) }
+        while true {
+            let kept = (0..<count).filter { _ in
+                Double(generator.next() >> 11) * 0x1p-53 >= blockDrop
+            }
+            if !kept.isEmpty { return kept }
+        }
     }
 
     /// The learning rate of step 0, 1, ….
@@ -106,7 +124,8 @@ public struct Pretrainer: Sendable {
                 rows += batch.last!.tokens.count - 1
             }
             totalTokens += rows
-            var (loss, gradient) = try gradient(of: batch, model)
+            let blocks = training.blocks(of: model.configuration.layerCount, &generator)
+            var (loss, gradient) = try gradient(of: batch, model, blocks: blocks)
             freeze(&gradient, model)
             let norm = l2Norm(gradient)
             guard loss.isFinite, norm.isFinite else { throw EngineError.diverged(step: step) }
@@ -131,6 +150,16 @@ public struct Pretrainer: Sendable {
         for tensor in model.layout.tensors where !(tensor.block.map(trainedBlocks.contains) ?? false) {
             for place in tensor.range { gradient[place] = 0 }
         }
+    }
+
+    /// The same of the model without some of its blocks: their weights have gradient 0.
+    package func gradient(
+        of batch: [TokenizedExample], _ model: LanguageModel, blocks: [Int]
+    ) throws(EngineError) -> (loss: Double, gradient: [Float]) {
+        guard blocks.count < model.configuration.layerCount else { return try gradient(of: batch, model) }
+        let shorter = model.taking(blocks: blocks)
+        let (loss, gradient) = try gradient(of: batch, shorter)
+        return (loss, model.layout.spread(gradient, of: shorter.layout, blocks: blocks))
     }
 
     /// Mean token loss of a batch and its gradient with respect to all weights.
