@@ -61,11 +61,8 @@ struct EmulatorAssessCommand: ResultCommand {
         let verdict: String
         let disclosure: Disclosure
         let scores: OffsiteScores?
-        let retained: Double?
         let attacks: [AttackLadder.Rung]
-        let fullLoss: Double
-        let emulatorLoss: Double
-        let controlLoss: Double?
+        let losses: PublicLosses
     }
 
     func validate() throws {
@@ -106,24 +103,18 @@ struct EmulatorAssessCommand: ResultCommand {
         let deployed = try tuned.map { try full.model.merging($0.adapter) } ?? full.model
         let controlModel = try control.map { try BaseModel.load(directory: $0) }
         let rungs = try climb(full, small, shape, deployed, text, console)
-        func loss(_ base: BaseModel) throws -> Double {
-            try Evaluator(model: base.model).meanLoss(text.heldOut).loss
-        }
         let report = DisclosureReport(
             recipe: record.recipe, shape: shape,
             disclosure: Disclosure(full: full.model, emulator: small.model, middle: shape.fullMiddle),
-            scores: scores, rungs: rungs, fullLoss: try loss(full), emulatorLoss: try loss(small),
-            controlLoss: try controlModel.map {
-                // A control has its own tokenizer: its loss counts only where that is the owner's too.
-                try $0.tokenizer.vocabularySize == full.tokenizer.vocabularySize ? loss($0) : .nan
-            }.flatMap { $0.isNaN ? nil : $0 })
+            scores: scores, rungs: rungs,
+            losses: try PublicLosses(
+                full: full, emulator: small, control: controlModel, heldOut: text.heldOut))
         try AtomicFile.makeDirectory(output)
         try AtomicFile.write(report.json(), to: "\(output)/disclosure-report.json")
         try AtomicFile.write(report.html(), to: "\(output)/disclosure-report.html")
         return Payload(
             report: "\(output)/disclosure-report.html", verdict: report.verdict,
-            disclosure: report.disclosure, scores: scores, retained: scores?.retained, attacks: rungs,
-            fullLoss: report.fullLoss, emulatorLoss: report.emulatorLoss, controlLoss: report.controlLoss)
+            disclosure: report.disclosure, scores: scores, attacks: rungs, losses: report.losses)
     }
 
     private func scores(

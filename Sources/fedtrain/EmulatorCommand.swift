@@ -13,6 +13,6 @@ struct EmulatorCommand: ParsableCommand {
             """,
         subcommands: [
             EmulatorMakeCommand.self, EmulatorPlugInCommand.self, EmulatorRealignCommand.self,
-            EmulatorAssessCommand.self,
+            EmulatorAssessCommand.self, EmulatorCompareCommand.self,
         ])
 }

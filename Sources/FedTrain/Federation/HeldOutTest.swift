@@ -24,22 +24,27 @@ public enum HeldOutTest: Sendable {
 
     /// - Parameter adapter: of any kind; nil scores the base alone.
     public func score(base: BaseModel, adapter: Adapter?) throws -> Score {
-        let evaluator = try Evaluator(model: base.model, adapter: adapter)
         switch self {
         case .loss(let examples):
-            let result = try evaluator.meanLoss(examples)
+            let result = try Evaluator(model: base.model, adapter: adapter).meanLoss(examples)
             return Score(metric: "loss", value: result.loss, count: result.tokens, higherIsBetter: false)
-        case .exactMatch(let prompts, let references):
-            // Greedy decoding draws nothing from the generator.
-            var unused = SplitMix64(seed: 0)
-            let answers = try evaluator.generate(
-                prompts: prompts,
-                sampling: Sampling(maxNewTokens: Self.answerTokensMax, stopTokens: Set(base.endTokens)),
-                generator: &unused)
-            let texts = answers.map { base.tokenizer.decode($0, skipSpecialTokens: true) }
-            let score = NoteScore.score(answers: texts, references: references)
+        case .exactMatch(_, let references):
+            let score = NoteScore.score(
+                answers: try answers(base: base, adapter: adapter), references: references)
             return Score(
                 metric: "exact match", value: score.accuracy, count: references.count, higherIsBetter: true)
         }
+    }
+
+    /// Greedy answers to the prompts, in order; none where the test has no prompts.
+    func answers(base: BaseModel, adapter: Adapter?) throws -> [String] {
+        guard case .exactMatch(let prompts, _) = self else { return [] }
+        // Greedy decoding draws nothing from the generator.
+        var unused = SplitMix64(seed: 0)
+        let answers = try Evaluator(model: base.model, adapter: adapter).generate(
+            prompts: prompts,
+            sampling: Sampling(maxNewTokens: Self.answerTokensMax, stopTokens: Set(base.endTokens)),
+            generator: &unused)
+        return answers.map { base.tokenizer.decode($0, skipSpecialTokens: true) }
     }
 }

@@ -8,24 +8,18 @@ public struct DisclosureReport: Sendable {
     public let disclosure: Disclosure
     public let scores: OffsiteScores?
     public let rungs: [AttackLadder.Rung]
-    /// Loss of the full model and of the emulator on the held-out public text.
-    public let fullLoss: Double
-    public let emulatorLoss: Double
-    /// The same of a public model of the emulator's size; nil when none was given.
-    public let controlLoss: Double?
+    public let losses: PublicLosses
 
     public init(
         recipe: String, shape: EmulatorShape, disclosure: Disclosure, scores: OffsiteScores?,
-        rungs: [AttackLadder.Rung], fullLoss: Double, emulatorLoss: Double, controlLoss: Double?
+        rungs: [AttackLadder.Rung], losses: PublicLosses
     ) {
         self.recipe = recipe
         self.shape = shape
         self.disclosure = disclosure
         self.scores = scores
         self.rungs = rungs
-        self.fullLoss = fullLoss
-        self.emulatorLoss = emulatorLoss
-        self.controlLoss = controlLoss
+        self.losses = losses
     }
 
     /// The best point of all rungs.
@@ -82,14 +76,15 @@ public struct DisclosureReport: Sendable {
         }
         if let retained = scores?.retained {
             tiles.append(
-                .init(key: "retained", label: "gain kept by the emulator", value: .share(retained, .up)))
+                .init(
+                    key: "retained", label: "gain kept by the emulator", value: .share(retained.value, .up)))
         }
         return tiles
     }
 
     private var notices: [ReportDocument.Fact] {
         var notices: [ReportDocument.Fact] = []
-        if controlLoss == nil {
+        if losses.control == nil {
             notices.append(
                 .init(
                     key: "control", label: "No control",
@@ -108,38 +103,79 @@ public struct DisclosureReport: Sendable {
         return notices
     }
 
+    /// Recovery against each of the three budgets. All three plots show the same table.
     private var figures: [ReportDocument.Figure] {
-        var figures: [ReportDocument.Figure] = []
-        let curves = rungs.filter { $0.points.count > 1 }
-        let flat = rungs.filter { $0.points.count == 1 }
-        if !rungs.isEmpty {
-            let tokens = rungs.flatMap { $0.points.map { Double($0.tokens) } }
-            let tones: [PlotFrame.Tone] = [.first, .second, .third, .fourth, .fifth]
-            var series = curves.enumerated().map { index, rung in
-                LinePlot.Series(
-                    name: rung.name, tone: tones[index % tones.count], style: .line,
-                    points: rung.points.map { (Double($0.tokens), $0.recovery) })
-            }
-            series += flat.enumerated().map { index, rung in
-                LinePlot.Series(
-                    name: rung.name, tone: tones[(index + curves.count) % tones.count],
-                    style: index.isMultiple(of: 2) ? .dots : .crosses,
-                    points: [(0, rung.points[0].recovery)])
-            }
-            let plot = LinePlot(
-                title: "What attackers recover",
-                summary: "Recovery ratio of each attack against the tokens it trains on.",
-                horizontal: .linear("tokens trained on", over: tokens),
-                vertical: .linear("recovery ratio", over: rungs.flatMap { $0.points.map(\.recovery) } + [1]),
-                series: series)
-            figures.append(
-                .init(
-                    title: "What attackers recover",
-                    caption: "exp(loss of the full model − loss of the recovered model) on held-out public "
-                        + "text; 1 is a perfect copy. More budget than shown recovers more.",
-                    svg: plot.svg, table: attackTable))
+        guard !rungs.isEmpty else { return [] }
+        return Budget.allCases.enumerated().map { index, budget in
+            .init(
+                title: "What attackers recover, by \(budget.rawValue)",
+                caption: "exp(loss of the full model − loss of the recovered model) on held-out public "
+                    + "text; 1 is a perfect copy. \(budget.caption) More budget than shown recovers more.",
+                svg: plot(against: budget).svg, table: index == 0 ? attackTable : summary(budget))
         }
-        return figures
+    }
+
+    /// What an attack is paid in.
+    private enum Budget: String, CaseIterable {
+        case tokens, queries
+        case operations = "FLOPs"
+
+        var axis: String {
+            switch self {
+            case .tokens: "tokens trained on"
+            case .queries: "labels asked of the owner's service"
+            case .operations: "floating-point operations"
+            }
+        }
+
+        var caption: String {
+            switch self {
+            case .tokens: "Attacks without training stand at 0."
+            case .queries: "Only A5 asks the deployed model; the others stand at 0 with the best they reach."
+            case .operations: "6 per weight and token trained, 2 per weight and label asked for."
+            }
+        }
+
+        func spent(_ point: AttackLadder.Point) -> Double {
+            switch self {
+            case .tokens: Double(point.tokens)
+            case .queries: Double(point.queries)
+            case .operations: point.flops
+            }
+        }
+    }
+
+    private func plot(against budget: Budget) -> LinePlot {
+        let tones: [PlotFrame.Tone] = [.first, .second, .third, .fourth, .fifth]
+        let series = rungs.enumerated().map { index, rung in
+            let best = rung.points.max { $0.recovery < $1.recovery }!
+            let isCurve = Set(rung.points.map(budget.spent)).count > 1
+            return LinePlot.Series(
+                name: rung.name, tone: tones[index % tones.count],
+                style: isCurve ? .line : index.isMultiple(of: 2) ? .dots : .crosses,
+                points: (isCurve ? rung.points : [best]).map { (budget.spent($0), $0.recovery) })
+        }
+        let points = rungs.flatMap(\.points)
+        return LinePlot(
+            title: "What attackers recover, by \(budget.rawValue)",
+            summary: "Recovery ratio of each attack against its budget in \(budget.rawValue).",
+            horizontal: .linear(budget.axis, over: points.map(budget.spent)),
+            vertical: .linear("recovery ratio", over: points.map(\.recovery) + [1]), series: series)
+    }
+
+    /// The best point of each rung.
+    private func summary(_ budget: Budget) -> ReportDocument.Table {
+        .init(
+            key: "attacksBy\(budget.rawValue.prefix(1).uppercased())\(budget.rawValue.dropFirst())",
+            caption: "The best that each attack reached, and its budget in \(budget.rawValue)",
+            columns: [
+                .init(key: "rung", label: "attack", isNumber: false),
+                .init(key: "spent", label: budget.axis), .init(key: "recovery", label: "recovery"),
+            ],
+            rows: rungs.map { rung in
+                let best = rung.points.max { $0.recovery < $1.recovery }!
+                return [.text(rung.name), .number(budget.spent(best)), .number(best.recovery)]
+            })
     }
 
     private var attackTable: ReportDocument.Table {
@@ -209,38 +245,59 @@ public struct DisclosureReport: Sendable {
 
     private var capability: ReportDocument.Section {
         var facts: [ReportDocument.Fact] = [
-            .init(key: "fullLoss", label: "Loss of the full model, public text", value: .number(fullLoss)),
-            .init(key: "emulatorLoss", label: "Loss of the emulator", value: .number(emulatorLoss)),
+            .init(
+                key: "fullLoss", label: "Loss of the full model, public text", value: .number(losses.full)),
+            .init(key: "emulatorLoss", label: "Loss of the emulator", value: .number(losses.emulator)),
         ]
-        if let controlLoss {
+        if let control = losses.control {
             facts.append(
-                .init(
-                    key: "controlLoss", label: "Loss of the public control", value: .number(controlLoss)))
-            facts.append(
-                .init(
-                    key: "beyondControl", label: "What the emulator gives beyond the control",
-                    value: .number(controlLoss - emulatorLoss)))
+                .init(key: "controlLoss", label: "Loss of the public control", value: .number(control)))
+        }
+        if let beyond = losses.beyondControl {
+            facts += interval(
+                "beyondControl", "What the emulator gives beyond the control (loss)", beyond
+            ) { .number($0, $1) }
         }
         return .init(key: "capability", title: "What the emulator can do alone", facts: facts)
     }
 
+    /// A figure and, beside it, its 95 % interval.
+    private func interval(
+        _ key: String, _ label: String, _ estimate: Estimate,
+        _ value: (Double, Figures.Direction) -> ReportValue
+    ) -> [ReportDocument.Fact] {
+        [
+            .init(key: key, label: label, value: value(estimate.value, .nearest)),
+            .init(
+                key: key + "Lower", label: "… at least (95 %)",
+                value: estimate.lower.map { value($0, .down) } ?? .absent),
+            .init(
+                key: key + "Upper", label: "… at most (95 %)",
+                value: estimate.upper.map { value($0, .up) } ?? .absent),
+        ]
+    }
+
     private var tuning: ReportDocument.Section? {
         guard let scores else { return nil }
-        var facts: [ReportDocument.Fact] = []
+        var facts = interval("gap", "Plug-in better than the tuned emulator by", scores.gap) {
+            .number($0, $1)
+        }
         if let retained = scores.retained {
-            facts.append(
-                .init(
-                    key: "retained", label: "R: gain that the tuned emulator has by itself",
-                    value: .share(retained, .up)))
+            facts += interval("retained", "R: gain that the tuned emulator has by itself", retained) {
+                .share($0, $1)
+            }
             facts.append(
                 .init(
                     key: "withheld", label: "1 − R: gain that needs the full model",
-                    value: .share(1 - retained, .down)))
+                    value: .share(1 - retained.value, .down)))
         }
         if let control = scores.retainedByControl {
-            facts.append(
-                .init(
-                    key: "retainedByControl", label: "The same of the tuned control", value: .share(control)))
+            facts += interval("retainedByControl", "The same of the tuned control", control) {
+                .share($0, $1)
+            }
+        }
+        if let beyond = scores.retainedBeyondControl {
+            facts += interval("retainedBeyondControl", "R beyond the control's", beyond) { .share($0, $1) }
         }
         return .init(
             key: "scores", title: "What tuning was worth", facts: facts,
