@@ -55,29 +55,23 @@ struct OffsiteCommandTests {
             "emulator", "make", "--output", runner.path("thin"), "--keep", "1", "--steps", "0", "--json")
         #expect(made.data["sources"] as? [Int] == [0, 1, 3])
         // Block 2 is dropped. Its stored bytes, 64 at a time, are looked for in everything that travels.
-        let full = CommandRunner.root.appendingPathComponent(
-            "Sources/FedTrain/Resources/built-in-base/model.safetensors")
-        let withheld = try tensors(of: Data(contentsOf: full)).filter {
-            $0.key.contains(".layers.2.") && $0.key.contains("proj")
-        }
-        #expect(withheld.count == 7)
+        let withheld = try Withheld(
+            model: CommandRunner.builtInBase.appendingPathComponent("model.safetensors"), block: 2)
+        #expect(withheld.matrices.count == 7)
         let directory = runner.directory.appendingPathComponent("thin")
         for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
-            let data = try Data(contentsOf: directory.appendingPathComponent(name))
-            for (tensor, bytes) in withheld {
-                for start in stride(from: 0, to: bytes.count - 64, by: bytes.count / 8) {
-                    let piece = bytes[bytes.startIndex + start..<bytes.startIndex + start + 64]
-                    #expect(data.range(of: piece) == nil, "\(tensor) in \(name)")
-                }
-            }
+            #expect(try withheld.found(in: Data(contentsOf: directory.appendingPathComponent(name))) == [])
         }
+        // What is looked for is found where it is.
+        let whole = CommandRunner.builtInBase.appendingPathComponent("model.safetensors")
+        #expect(try withheld.found(in: Data(contentsOf: whole)).count == 7)
     }
 
     @Test("tuning against the emulator opens no file of the full model")
     func neverOpensTheFullModel() throws {
         let full = runner.path("full")
         try FileManager.default.copyItem(
-            atPath: CommandRunner.root.path + "/Sources/FedTrain/Resources/built-in-base", toPath: full)
+            atPath: CommandRunner.builtInBase.path, toPath: full)
         let watch = try OpenWatch(directory: full)
         // The watch sees what there is to see: the owner's own command opens the weights.
         let made = try runner.run(
@@ -93,17 +87,6 @@ struct OffsiteCommandTests {
             "--set", "data.heldOutCount=8", "--set", "data.recordsPerSite=40")
         #expect(run.status == 0, "\(run.errors)")
         #expect(watch.opened() == [])
-    }
-
-    /// Each tensor's stored bytes, by name.
-    private func tensors(of file: Data) throws -> [String: Data] {
-        let length = file.prefix(8).enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
-        let header =
-            try JSONSerialization.jsonObject(with: file[8..<8 + length]) as? [String: [String: Any]] ?? [:]
-        return header.compactMapValues { entry in
-            guard let offsets = entry["data_offsets"] as? [Int] else { return nil }
-            return Data(file[8 + length + offsets[0]..<8 + length + offsets[1]])
-        }
     }
 
     @Test("sites tune it, the owner plugs in and assesses; only adapter blocks move")
@@ -221,36 +204,5 @@ struct OffsiteCommandTests {
         var file = Data()
         withUnsafeBytes(of: UInt64(text.count).littleEndian) { file.append(contentsOf: $0) }
         return file + text + body
-    }
-}
-
-/// Names of the files of one directory that any process opens, as the kernel reports them.
-private struct OpenWatch {
-    private let descriptor: Int32
-
-    init(directory: String) throws {
-        descriptor = inotify_init1(Int32(O_NONBLOCK))
-        let watch = inotify_add_watch(descriptor, directory, UInt32(IN_OPEN))
-        guard descriptor >= 0, watch >= 0 else { throw POSIXError(.ENOSYS) }
-    }
-
-    /// What was opened since the last call, sorted, each name once.
-    func opened() -> [String] {
-        var names = Set<String>()
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else { return names.sorted() }
-            var place = 0
-            while place < count {
-                // struct inotify_event: watch, mask, cookie, length, name.
-                let length = buffer[place + 12..<place + 16].enumerated()
-                    .reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
-                let name = buffer[place + 16..<place + 16 + length].prefix { $0 != 0 }
-                // The directory itself has no name.
-                if !name.isEmpty { names.insert(String(decoding: name, as: UTF8.self)) }
-                place += 16 + length
-            }
-        }
     }
 }
