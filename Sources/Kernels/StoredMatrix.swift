@@ -103,6 +103,29 @@ package struct StoredMatrix: @unchecked Sendable {
         }
     }
 
+    /// Whether every number is finite; reads the matrix once, as fast as memory gives it. Codes always are: what
+    /// they were made from was checked.
+    package func isFinite(pool: ThreadPool) -> Bool {
+        let count = outputs * inputs
+        let chunk = 1 << 18
+        let chunks = (count + chunk - 1) / chunk
+        let found = UnsafeMutablePointer<Bool>.allocate(capacity: max(1, chunks))
+        found.initialize(repeating: false, count: max(1, chunks))
+        defer { found.deallocate() }
+        let data = matrix.data
+        pool.forEach(chunks) { index in
+            let range = index * chunk..<min(count, (index + 1) * chunk)
+            found[index] =
+                switch storage {
+                case .f32: largest(data, range, as: UInt32.self, 0x7FFF_FFFF) >= 0x7F80_0000
+                case .bf16: largest(data, range, as: UInt16.self, 0x7FFF) >= 0x7F80
+                case .f16: largest(data, range, as: UInt16.self, 0x7FFF) >= 0x7C00
+                case .int8, .int4: false
+                }
+        }
+        return !UnsafeBufferPointer(start: found, count: chunks).contains(true)
+    }
+
     /// All numbers, row-major, outputs × inputs.
     package func expand(into target: UnsafeMutablePointer<Float>) {
         for output in 0..<outputs { row(output, into: target + output * inputs) }
@@ -199,4 +222,15 @@ package func bfloat16Bits(_ value: Float) -> UInt16 {
     if value.isNaN { return UInt16(bits >> 16) | 0x0040 }
     let roundingBias = 0x7FFF + ((bits >> 16) & 1)
     return UInt16(truncatingIfNeeded: (bits + roundingBias) >> 16)
+}
+
+/// The largest of the numbers' bits without their signs. Numbers that are not finite have the largest exponent.
+@inline(__always)
+private func largest<Bits: FixedWidthInteger & UnsignedInteger>(
+    _ source: UnsafeRawPointer, _ range: Range<Int>, as: Bits.Type, _ mask: Bits
+) -> Bits {
+    let numbers = source.assumingMemoryBound(to: Bits.self)
+    var largest: Bits = 0
+    for index in range { largest = max(largest, numbers[index] & mask) }
+    return largest
 }

@@ -120,4 +120,40 @@ struct StoredMatrixTests {
             #expect(a.bitPattern == b.bitPattern || (a.isNaN && b.isNaN))
         }
     }
+
+    @Test(
+        "a value that is no finite number is found wherever it is",
+        arguments: [MatrixStorage.f32, .bf16, .f16])
+    func notFiniteIsFound(storage: MatrixStorage) {
+        let (outputs, inputs) = (1030, 517)
+        let pool = ThreadPool(threads: 2)
+        // The bits of 1, the largest finite number, infinity and a NaN with a sign, in each storage.
+        let (one, most, infinite, invalid): (UInt32, UInt32, UInt32, UInt32) =
+            switch storage {
+            case .f32: (0x3F80_0000, 0xFF7F_FFFF, 0x7F80_0000, 0xFFC0_0001)
+            case .bf16: (0x3F80, 0xFF7F, 0x7F80, 0xFFC1)
+            default: (0x3C00, 0xFBFF, 0x7C00, 0xFE01)
+            }
+        let width = storage.bits / 8
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: outputs * inputs * width, alignment: 64)
+        defer { memory.deallocate() }
+        func set(_ index: Int, _ bits: UInt32) {
+            if width == 4 {
+                memory.storeBytes(of: bits, toByteOffset: 4 * index, as: UInt32.self)
+            } else {
+                memory.storeBytes(of: UInt16(bits), toByteOffset: 2 * index, as: UInt16.self)
+            }
+        }
+        for index in 0..<outputs * inputs { set(index, index % 3 == 0 ? most : one) }
+        let matrix = StoredMatrix(memory, storage, outputs: outputs, inputs: inputs)
+        #expect(matrix.isFinite(pool: pool))
+        for place in [0, 1, 262_143, 262_144, outputs * inputs - 1] {
+            for bits in [infinite, invalid] {
+                set(place, bits)
+                #expect(!matrix.isFinite(pool: pool), "\(place)")
+                set(place, one)
+            }
+        }
+        #expect(matrix.isFinite(pool: pool))
+    }
 }

@@ -25,9 +25,14 @@ public struct BaseModel: Sendable {
                     + "\(checkpoint.configuration.vocabularySize): the tokenizer belongs to another model",
                 hint: "Copy tokenizer.json from the model's own directory")
         }
-        return BaseModel(
-            directory: directory, model: model, tokenizer: tokenizer,
-            digest: try digest(of: checkpoint.fileList, in: directory))
+        // The digest reads every byte in any case; after it the weights are in memory and quickly looked through.
+        let digest = try digest(of: checkpoint.fileList, in: directory)
+        if let tensor = model.tensorNotFinite {
+            throw CheckpointError(
+                .malformed, file: directory, "tensor \(tensor) holds a value that is not a finite number",
+                hint: "The file may be damaged, or the training that made it diverged")
+        }
+        return BaseModel(directory: directory, model: model, tokenizer: tokenizer, digest: digest)
     }
 
     /// The tokens that end an answer: the configuration's, or else the tokenizer's.

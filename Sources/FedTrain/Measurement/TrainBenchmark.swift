@@ -11,6 +11,7 @@ public enum TrainBenchmark {
         var results: [Measurement] = []
         try measure135M(stopwatch, &results)
         try measureManyClients(stopwatch, &results)
+        try measureSoak(&results)
         try measureLoading(stopwatch, &results)
         try measureTinyLlama(stopwatch, &results)
         return results
@@ -82,6 +83,26 @@ public enum TrainBenchmark {
                 name: "1M base, 100 clients together, against one with the same tokens",
                 value: hundred.tokens / pair.second, unit: "tokens/s",
                 limit: hundred.tokens / pair.first))
+    }
+
+    // MARK: A thousand steps
+
+    /// Peak memory of the last hundred of 1,000 steps of local training, against that of the second hundred: the
+    /// first may still fill the workspaces.
+    private static func measureSoak(_ results: inout [Measurement]) throws {
+        let step = try Step(.oneMillion, store: .f32, clients: 1, records: 8, tokens: 32)
+        let trainer = step.trainer(steps: 100)
+        try trainer()
+        ResidentMemory.resetPeak()
+        try trainer()
+        let early = ResidentMemory.peakMiB
+        for _ in 0..<7 { try trainer() }
+        ResidentMemory.resetPeak()
+        try trainer()
+        results.append(
+            Measurement(
+                name: "1M base, peak memory of steps 900 to 1000, against steps 100 to 200",
+                value: ResidentMemory.peakMiB, unit: "MiB", limit: early))
     }
 
     // MARK: Loading
@@ -159,6 +180,18 @@ private struct Step {
     }
 
     func run() throws { _ = try engine.lossesAndGradients(of: clients, part: .aAndB) }
+
+    /// Local training of the first client with AdamW: steps of one record each.
+    func trainer(steps: Int) -> () throws -> Void {
+        let training = LocalTraining(length: .steps(steps), batchSize: 1, learningRate: 1e-3)
+        let trainer = LocalTrainer(engine: engine, training: training)
+        let client = clients[0]
+        return {
+            var generator = SplitMix64(seed: 3)
+            _ = try trainer.train(
+                client.adapter, part: .aAndB, on: client.examples, generator: &generator)
+        }
+    }
 
     func loss() throws -> Double {
         try engine.lossesAndGradients(of: clients, part: .aAndB)[0].loss

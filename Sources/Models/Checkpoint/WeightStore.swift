@@ -18,8 +18,8 @@ extension LanguageModel {
     /// Matrices that the file holds as wanted stay there: the file is mapped, not copied, and must not be
     /// rewritten in place while the model lives. Others are converted once.
     ///
-    /// Values that are not finite are looked for at once in tensors that are copied and in small models; in a
-    /// large mapped model, when a loss turns out not to be finite.
+    /// Values that are not finite are looked for at once in tensors that are copied and in small models. A large
+    /// mapped model is not read through here; `BaseModel.load` does so before anything is made of it.
     /// - Parameter store: how to keep the matrices; nil for as the file has them.
     /// - Throws: `CheckpointError` for a family that cannot be run, or a tensor that is missing, has
     ///   another shape, cannot be expanded or holds a value that is not a finite number.

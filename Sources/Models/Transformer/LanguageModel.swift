@@ -171,10 +171,11 @@ public final class LanguageModel: Sendable {
         }
     }
 
-    /// The first tensor, in layout order, that holds a value that is not a finite number.
+    /// The first tensor, in layout order, that holds a value that is not a finite number. Reads every matrix once.
     package var tensorNotFinite: String? {
         layout.tensors.first { tensor in
-            withTensor(tensor) { !$0.allSatisfy(\.isFinite) }
+            if let matrix = matrices[tensor.offset] { return !matrix.isFinite(pool: .shared) }
+            return withTensor(tensor) { !$0.allSatisfy(\.isFinite) }
         }?.name
     }
 }
