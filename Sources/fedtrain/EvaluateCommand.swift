@@ -38,7 +38,9 @@ struct EvaluateCommand: ResultCommand {
     @Option(help: "What to measure.")
     var metric: Metric = .loss
 
-    @Option(help: "How instruction records become text: plain or alpaca.")
+    @Option(
+        help:
+            "How instruction records become text: plain, alpaca, text, or chat for the model's own template.")
     var template: PromptTemplate = .plain
 
     @Option(help: "Records longer than the model's window. A loss over cut records is not the file's.")
@@ -124,7 +126,7 @@ struct EvaluateCommand: ResultCommand {
     private func scoreLoss(_ console: Console) throws -> Payload {
         let (base, adapter) = try load(console)
         let records = try RecordFile.read(data)
-        let tokenizer = recordTokenizer(base, adapter)
+        let tokenizer = try recordTokenizer(base, adapter)
         let set = tokenizer.examples(records)
         if overlong == .refuse { try refuseOverlong(records, set, tokenizer) }
         guard !set.examples.isEmpty else {
@@ -141,7 +143,7 @@ struct EvaluateCommand: ResultCommand {
     private func scoreAnswers(_ console: Console) throws -> Payload {
         let (base, adapter) = try load(console)
         let records = try RecordFile.read(data)
-        let test = FederationData.exactMatch(records, recordTokenizer(base, adapter))
+        let test = try FederationData.exactMatch(records, recordTokenizer(base, adapter))
         let score = try test.score(base: base, adapter: adapter)
         return Payload(
             metric: metric.rawValue, exactMatch: score.value, records: score.count,
@@ -153,8 +155,8 @@ struct EvaluateCommand: ResultCommand {
         return (base, try source.loadAdapter(for: base))
     }
 
-    private func recordTokenizer(_ base: BaseModel, _ adapter: Adapter?) -> RecordTokenizer {
-        RecordTokenizer(
+    private func recordTokenizer(_ base: BaseModel, _ adapter: Adapter?) throws -> RecordTokenizer {
+        try RecordTokenizer(
             tokenizer: base.tokenizer, template: template,
             tokensMax: base.model.configuration.sequenceLengthMax - (adapter?.virtualTokens ?? 0),
             overlong: overlong == .truncate ? .truncate : .drop, endToken: base.endTokens.first)
@@ -164,11 +166,13 @@ struct EvaluateCommand: ResultCommand {
         _ records: [Record], _ set: TokenizedRecords, _ tokenizer: RecordTokenizer
     ) throws {
         guard set.unusableCounts[.tooLong] != nil,
-            let index = records.firstIndex(where: { tokenizer.ids(of: $0).count > tokenizer.tokensMax })
+            let index = try records.firstIndex(where: {
+                try tokenizer.ids(of: $0).count > tokenizer.tokensMax
+            })
         else { return }
         throw CommandFailure(
             .badInput,
-            "record \(index + 1) has \(tokenizer.ids(of: records[index]).count) tokens, "
+            "record \(index + 1) has \(try tokenizer.ids(of: records[index]).count) tokens, "
                 + "the model's window is \(tokenizer.tokensMax)",
             at: data, privacy: "nothing left this process",
             hint: "leave such records out, or say --overlong truncate or --overlong drop")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FedTrain
+import Foundation
 import Models
 import Sodium
 
@@ -13,6 +14,12 @@ struct GenerateCommand: ResultCommand {
 
     @Option(help: "The text to continue.")
     var prompt: String
+
+    @Flag(help: "The prompt is a user's turn in the model's own chat template; prints the reply alone.")
+    var chat = false
+
+    @Option(help: "With --chat: what stands in the system's turn.")
+    var system: String?
 
     @Option(help: "How many tokens at most.")
     var maxTokens: Int = 100
@@ -31,6 +38,7 @@ struct GenerateCommand: ResultCommand {
 
     func validate() throws {
         guard maxTokens > 0 else { throw ValidationError("--max-tokens must be at least 1") }
+        guard system == nil || chat else { throw ValidationError("--system goes with --chat") }
         guard temperature >= 0 else { throw ValidationError("--temperature must not be negative") }
     }
 
@@ -39,20 +47,38 @@ struct GenerateCommand: ResultCommand {
         let adapter = try source.loadAdapter(for: base)
         let evaluator = try Evaluator(model: base.model, adapter: adapter)
         var generator = (seed.map(RunRandomness.seeded) ?? .system).generator("generate")
-        let ids = base.tokenizer.encode(prompt)
+        var stopTokens = Set(base.endTokens)
+        let ids: [Int32]
+        if chat {
+            let template = try base.tokenizer.chatTemplate()
+            let text = try template.opening(system: system, question: prompt, date: ChatDate(Date()))
+            ids = base.tokenizer.encode(text, addSpecialTokens: false)
+            if let end = try base.tokenizer.endOfTurn(template) { stopTokens.insert(end) }
+        } else {
+            ids = base.tokenizer.encode(prompt)
+        }
         guard !ids.isEmpty else {
             throw CommandFailure(.usage, "the prompt is empty and the tokenizer adds no first token")
         }
         let continuation = try evaluator.generate(
             prompts: [ids],
             sampling: Sampling(
-                maxNewTokens: maxTokens, stopTokens: Set(base.endTokens), temperature: temperature),
+                maxNewTokens: maxTokens, stopTokens: stopTokens, temperature: temperature),
             generator: &generator)[0]
         // Decoded together with the prompt: a tokenizer may drop the space at the very start.
         return Payload(
-            text: base.tokenizer.decode(ids + continuation, skipSpecialTokens: true), prompt: prompt,
+            text: base.tokenizer.decode((chat ? [] : ids) + continuation, skipSpecialTokens: true),
+            prompt: prompt,
             tokens: continuation.count)
     }
 
     func describe(_ payload: Payload) -> String { payload.text }
+}
+
+extension ChatDate {
+    /// The day at the machine's place, as a model's user sees it.
+    fileprivate init(_ date: Date) {
+        let parts = Calendar(identifier: .gregorian).dateComponents([.year, .month, .day], from: date)
+        self.init(year: parts.year ?? 1, month: parts.month ?? 1, day: parts.day ?? 1)
+    }
 }

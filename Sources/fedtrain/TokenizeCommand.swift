@@ -15,7 +15,9 @@ struct TokenizeCommand: ResultCommand {
     @Option(help: "JSONL file of records.")
     var data: String
 
-    @Option(help: "How instruction records become text: plain or alpaca.")
+    @Option(
+        help:
+            "How instruction records become text: plain, alpaca, text, or chat for the model's own template.")
     var template: PromptTemplate = .plain
 
     struct Payload: Encodable {
@@ -30,9 +32,10 @@ struct TokenizeCommand: ResultCommand {
     func execute(_ console: Console) throws -> Payload {
         let tokenizer = try Tokenizer(directory: base ?? BuiltInModel.directory())
         let records = try RecordFile.read(data)
+        let recordTokenizer = try RecordTokenizer(tokenizer: tokenizer, template: template)
         return Payload(
-            records: records.map { record in
-                let ids = RecordTokenizer(tokenizer: tokenizer, template: template).ids(of: record)
+            records: try records.map { record in
+                let ids = try recordTokenizer.ids(of: record)
                 return Payload.Record(ids: ids, decoded: tokenizer.decode(ids, skipSpecialTokens: true))
             })
     }

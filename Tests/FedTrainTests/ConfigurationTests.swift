@@ -47,7 +47,7 @@ import Testing
         ("privacy.delta", "0"), ("privacy.delta", "0.5"), ("privacy.epsilon", "-1"),
         ("privacy.samplingRate", "3/2"), ("privacy.unit", "person"), ("privacy.clipNorm", "nan"),
         ("privacy.colluders", "6"), ("training.algorithm", "fedavg"), ("secagg.modulusBits", "33"),
-        ("model.adapter.targets", "qproj"), ("schema", "fedtrain/2"), ("data.template", "chat"),
+        ("model.adapter.targets", "qproj"), ("schema", "fedtrain/2"), ("data.template", "chatty"),
     ])
     func aValueOutOfRangeIsRefusedByName(path: String, value: String) throws {
         let error = try refusal(path, value)

@@ -1,4 +1,5 @@
 import FedTrain
+import Foundation
 import Models
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
         _ overlong: OverlongPolicy = .truncate
     ) throws -> RecordTokenizer {
         let tokenizer = try DataFixtures.tokenizer(kind)
-        return RecordTokenizer(
+        return try RecordTokenizer(
             tokenizer: tokenizer, template: template, tokensMax: max, overlong: overlong,
             endToken: tokenizer.id(of: "<|endoftext|>"))
     }
@@ -41,19 +42,19 @@ import Testing
         let tokenizer = try make()
         let set = tokenizer.examples(Self.records)
         for (record, example) in zip(Self.records, set.examples).dropLast() {
-            let prompt = tokenizer.promptTokens(record)
+            let prompt = try tokenizer.promptTokens(record)
             #expect(prompt.first == tokenizer.tokenizer.id(of: "<s>"))
             #expect(example.tokens.starts(with: prompt) && example.targetStart == prompt.count)
             #expect(example.tokens.last == tokenizer.endToken)
             guard case .instruction(_, _, let output) = record.content else { continue }
             let answer = example.tokens[example.targetStart...].dropLast()
             #expect(tokenizer.tokenizer.decode(answer) == output)
-            #expect(tokenizer.ids(of: record) == example.tokens)
+            #expect(try tokenizer.ids(of: record) == example.tokens)
         }
     }
 
     @Test func textGetsTheTokenizersOwnSpecialTokensAndIsPredictedFromTheSecondToken() throws {
-        for template in PromptTemplate.allCases {
+        for template in PromptTemplate.allCases where template != .chat {
             let tokenizer = try make("llama3", template)
             let example = tokenizer.examples([Self.records[2]]).examples[0]
             #expect(example.tokens == tokenizer.tokenizer.encode("Some running text, 12 words or so."))
@@ -98,5 +99,67 @@ import Testing
         #expect(try make(max: whole.tokens.count).examples([record]).truncatedCount == 0)
         let prompted = try make(max: 10).promptTokens(record, leavingRoomFor: 4)
         #expect(prompted == Array(whole.tokens.prefix(1) + prompt.suffix(5)))
+    }
+
+    private static let chatFamilies = ["chatml", "zephyr", "llama-2", "mistral-system-last"]
+
+    /// A tokenizer that has this family's template, as a model's directory would give it.
+    private func chatTokenizer(_ kind: String, family: String) throws -> Tokenizer {
+        let vectors = DataFixtures.vectors
+        let template = try DataFixtures.json(vectors + "/chat/chat.json")["families"]![family]!["template"]!
+        let directory = NSTemporaryDirectory() + "fedtrain-test-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let configuration = JSON.object([
+            .init("bos_token", .string("<s>")), .init("eos_token", .string("</s>")),
+            .init("chat_template", template),
+        ])
+        let document = try DataFixtures.json("\(vectors)/tokenizers/\(kind).json")["tokenizer"]!
+        try document.text().write(toFile: directory + "/tokenizer.json", atomically: true, encoding: .utf8)
+        try configuration.text()
+            .write(toFile: directory + "/tokenizer_config.json", atomically: true, encoding: .utf8)
+        return try Tokenizer(directory: directory)
+    }
+
+    /// What is learned is what the template writes after the opening that generation starts from.
+    @Test(arguments: chatFamilies, ["llama3", "qwen2", "llama2"])
+    func aChatExampleIsTheTemplatesTextAndItsAnswerIsPredicted(family: String, kind: String) throws {
+        let tokenizer = try chatTokenizer(kind, family: family)
+        let chat = try RecordTokenizer(tokenizer: tokenizer, template: .chat)
+        for record in Self.records.dropLast() {
+            guard case .instruction(let instruction, let input, let output) = record.content else { continue }
+            let question = [instruction, input].filter { !$0.isEmpty }.joined(separator: "\n")
+            let (opening, whole) = try tokenizer.chatTemplate().turn(question: question, answer: output)
+            let example = try #require(chat.examples([record]).examples.first)
+            #expect(example.tokens == tokenizer.encode(whole, addSpecialTokens: false))
+            #expect(try chat.ids(of: record) == example.tokens)
+            let prompt = try chat.promptTokens(record)
+            #expect(prompt == tokenizer.encode(opening, addSpecialTokens: false))
+            #expect(prompt.starts(with: example.tokens.prefix(example.targetStart)))
+            #expect(example.targetStart >= prompt.count - 1, "at most the token at the seam is learned too")
+            #expect(tokenizer.decode(example.tokens[example.targetStart...]).contains(output))
+        }
+    }
+
+    @Test func anOverlongChatLosesTheAnswersEndOrIsLeftOut() throws {
+        let tokenizer = try chatTokenizer("llama3", family: "chatml")
+        let record = Record(
+            .instruction(instruction: "Say it.", input: "", output: String(repeating: "word ", count: 30)))
+        let whole = try RecordTokenizer(tokenizer: tokenizer, template: .chat).examples([record]).examples[0]
+        let cut = try RecordTokenizer(
+            tokenizer: tokenizer, template: .chat, tokensMax: whole.targetStart + 3
+        ).examples([record])
+        #expect(cut.truncatedCount == 1)
+        #expect(cut.examples[0].tokens == Array(whole.tokens.prefix(whole.targetStart + 3)))
+        #expect(cut.examples[0].targetStart == whole.targetStart)
+        let none = try RecordTokenizer(
+            tokenizer: tokenizer, template: .chat, tokensMax: whole.targetStart
+        ).examples([record])
+        #expect(none.unusableCounts == [.tooLong: 1])
+    }
+
+    @Test func aModelWithoutATemplateIsRefused() throws {
+        let tokenizer = try DataFixtures.tokenizer("llama3")
+        #expect(throws: CheckpointError.self) { try RecordTokenizer(tokenizer: tokenizer, template: .chat) }
     }
 }

@@ -61,7 +61,7 @@ public struct BaseModelRecipe: Sendable, Equatable {
             vocabularySize: tokenizer.vocabularySize, hiddenSize: hidden, intermediateSize: intermediate,
             layerCount: layers, headCount: heads, keyValueHeadCount: keyValueHeads,
             maximumPositions: window, endTokenIDs: [Int(end)])
-        let examples = examples(corpus, tokenizer, end)
+        let examples = try examples(corpus, tokenizer, end)
         var generator = SplitMix64(seed: seed)
         let start = LanguageModel(
             configuration: configuration, initialisedBy: &generator, deviation: initialDeviation)
@@ -82,13 +82,13 @@ public struct BaseModelRecipe: Sendable, Equatable {
     /// the language slowly and would take most of the training.
     private func examples(
         _ corpus: [Record], _ tokenizer: Tokenizer, _ end: Int32
-    ) -> [TokenizedExample] {
-        func records(_ template: PromptTemplate) -> RecordTokenizer {
-            RecordTokenizer(
+    ) throws -> [TokenizedExample] {
+        func records(_ template: PromptTemplate) throws -> RecordTokenizer {
+            try RecordTokenizer(
                 tokenizer: tokenizer, template: template, tokensMax: window, endToken: end)
         }
-        let whole = records(.text)
-        let answer = records(.plain)
+        let whole = try records(.text)
+        let answer = try records(.plain)
         var coins = SplitMix64(seed: Self.coinSeed)
         return corpus.flatMap { record in
             let isWhole = Double(coins.next() >> 11) * 0x1p-53 < wholeTextShare

@@ -6,12 +6,16 @@ public enum PromptTemplate: String, Sendable, CaseIterable {
     case alpaca
     /// As `plain`, but the whole text is learned, not the answer alone.
     case text
+    /// The model's own chat template: instruction and input are the user's turn, the answer the assistant's.
+    case chat
 
-    /// What precedes the answer.
+    /// What precedes the answer; for `chat` the user's turn, to which the model's template adds the rest.
     public func prompt(instruction: String, input: String) -> String {
         switch self {
         case .plain, .text:
             return [instruction, input].filter { !$0.isEmpty }.map { $0 + "\n" }.joined()
+        case .chat:
+            return [instruction, input].filter { !$0.isEmpty }.joined(separator: "\n")
         case .alpaca:
             let preamble =
                 input.isEmpty

@@ -23,7 +23,7 @@ public struct FederationData: Sendable {
         holdsClientFiles: Bool = true
     ) throws {
         let data = configuration.data
-        let tokenizer = RecordTokenizer(configuration, base: base)
+        let tokenizer = try RecordTokenizer(configuration, base: base)
         switch data.clients {
         case .builtIn(let count, let recordsPerSite):
             let task = NoteTask(seed: seed, siteCount: count)
@@ -37,7 +37,8 @@ public struct FederationData: Sendable {
                     "site-\(site + 1)", tokenizer.examples(records),
                     heldOut: tokenizer.examples(test.map(Record.init)).examples)
             }
-            heldOut = Self.exactMatch(task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
+            heldOut = try Self.exactMatch(
+                task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
             statement = "generated notes, \(count) sites of \(recordsPerSite) records, seed \(seed)"
         case .files(let patterns):
             let files = holdsClientFiles ? try Self.expand(patterns) : []
@@ -83,13 +84,16 @@ public struct FederationData: Sendable {
     }
 
     /// A test that generates answers and compares them with the records' outputs.
-    public static func exactMatch(_ records: [Record], _ tokenizer: RecordTokenizer) -> HeldOutTest {
+    /// - Throws: `CheckpointError` if the model's chat template refuses a record.
+    public static func exactMatch(
+        _ records: [Record], _ tokenizer: RecordTokenizer
+    ) throws(CheckpointError) -> HeldOutTest {
         var prompts: [[Int32]] = []
         var references: [String] = []
         for record in records {
             guard case .instruction(_, _, let output) = record.content else { continue }
             prompts.append(
-                tokenizer.promptTokens(record, leavingRoomFor: HeldOutTest.answerTokensMax))
+                try tokenizer.promptTokens(record, leavingRoomFor: HeldOutTest.answerTokensMax))
             references.append(output)
         }
         return .exactMatch(prompts: prompts, references: references)
@@ -157,9 +161,10 @@ public struct FederationData: Sendable {
 
 extension RecordTokenizer {
     /// How a federation's configuration turns records into tokens, within the base model's window.
-    init(_ configuration: FederationConfiguration, base: BaseModel) {
+    /// - Throws: `CheckpointError` if it asks for a chat template that the model lacks.
+    init(_ configuration: FederationConfiguration, base: BaseModel) throws(CheckpointError) {
         let data = configuration.data
-        self.init(
+        try self.init(
             tokenizer: base.tokenizer, template: data.template,
             // Some adapters put rows of their own before every record.
             tokensMax: min(

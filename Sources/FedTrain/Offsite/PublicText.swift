@@ -18,7 +18,7 @@ public struct PublicText: Sendable {
         let records =
             try file.map { Array(try RecordFile.read($0).prefix(countMax)) }
             ?? PublicCorpus(seed: Self.generatedSeed).prefix(countMax).map { Record($0) }
-        let tokenizer = RecordTokenizer(
+        let tokenizer = try RecordTokenizer(
             tokenizer: base.tokenizer, template: .text,
             tokensMax: base.model.configuration.sequenceLengthMax, endToken: base.endTokens.first)
         let examples = tokenizer.examples(records).examples

@@ -55,6 +55,7 @@ public struct Checkpoint: Sendable {
         self.location = location
         let others = [
             "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+            ChatTemplateSource.fileName,
         ].filter { fileExists(directory + "/" + $0) }
         fileList = others + weights + (weightMap == nil ? [] : ["model.safetensors.index.json"])
     }

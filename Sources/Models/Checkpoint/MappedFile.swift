@@ -76,3 +76,13 @@ func readJSONObject(_ path: String) throws(CheckpointError) -> JSON {
     }
     return document
 }
+
+/// Reads a file of UTF-8.
+func readText(_ path: String) throws(CheckpointError) -> String {
+    let file = try MappedFile(path: path)
+    defer { withExtendedLifetime(file) {} }
+    guard let text = String(validating: file.bytes, as: UTF8.self) else {
+        throw CheckpointError(.malformed, file: path, "is not UTF-8")
+    }
+    return text
+}

@@ -88,7 +88,7 @@ indirect enum TokenDecoder: Sendable {
 }
 
 extension String {
-    init(scalars: [Unicode.Scalar]) {
+    init(scalars: some Sequence<Unicode.Scalar>) {
         var view = String.UnicodeScalarView()
         view.append(contentsOf: scalars)
         self.init(view)

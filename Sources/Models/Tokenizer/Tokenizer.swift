@@ -28,6 +28,8 @@ public struct Tokenizer: Sendable {
     /// What starts and ends a text by the model's convention, if `tokenizer_config.json` names it.
     public internal(set) var beginTokenID: Int32?
     public internal(set) var endTokenID: Int32?
+    /// The directory's chat template, not yet read, and what it may print.
+    var chat = ChatTemplateSource()
 
     init(
         model: BPEModel, normaliser: Normalizer?, preTokenizer: PreTokenizer?, decoder: TokenDecoder?,

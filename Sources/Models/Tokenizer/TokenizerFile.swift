@@ -5,6 +5,7 @@ extension Tokenizer {
         try self.init(file: directory + "/tokenizer.json")
         let path = directory + "/tokenizer_config.json"
         if fileExists(path) { try apply(configuration: try readJSONObject(path), file: path) }
+        try chat.takeFile(in: directory)
     }
 
     /// Loads a `tokenizer.json`.
@@ -31,6 +32,7 @@ extension Tokenizer {
     private mutating func apply(configuration: JSON, file: String) throws(CheckpointError) {
         beginTokenID = try namedToken("bos_token", in: configuration, file: file)
         endTokenID = try namedToken("eos_token", in: configuration, file: file)
+        chat = ChatTemplateSource(configuration: configuration, file: file)
         let claims = [
             ("add_bos_token", beginTokenID, beginTokenID.map { beginTokens.first == $0 }),
             ("add_eos_token", endTokenID, endTokenID.map { endTokens.last == $0 }),
