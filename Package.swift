@@ -57,7 +57,7 @@ let package = Package(
         // Floor 3: the only place where the pillars meet.
         .target(
             name: "FedTrain", dependencies: ["SecureAgg", "DP", "Models"],
-            resources: [.copy("Resources/built-in-base")]),
+            resources: [.copy("Resources/built-in-base"), .copy("Resources/studies")]),
 
         // Beside them: a federation in one thread, for finding faults in SecureAgg.
         .target(name: "Simulation", dependencies: ["SecureAgg", "Sodium", "GMP"]),

@@ -42,6 +42,16 @@ extension CommandFailure {
             self.init(solution: error)
         case let error as OffsiteError:
             self.init(offsite: error)
+        case let error as StudyDataError:
+            self.init(studyData: error)
+        case let error as StudyError:
+            self.init(study: error)
+        case let error as RecordSplitError:
+            self.init(.badInput, "\(error)", privacy: "nothing was written")
+        case let error as ClientSplitError:
+            self.init(
+                .badInput, "\(error)", privacy: "nothing was written",
+                hint: "fewer clients, more records, or another split")
         default:
             if let failure = CommandFailure(network: error) {
                 self = failure

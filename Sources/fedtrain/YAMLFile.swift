@@ -36,10 +36,17 @@ enum YAMLFile {
     static func configuration(
         _ path: String, overrides: [String]
     ) throws -> (FederationConfiguration, source: ConfigurationNode) {
+        try placing(path, overrides: overrides) { (try FederationConfiguration(reading: $0), $0) }
+    }
+
+    /// What `body` makes of a file's tree, with every error of the tree placed at file:line:column.
+    static func placing<Result>(
+        _ path: String, overrides: [String], _ body: (ConfigurationNode) throws -> Result
+    ) throws -> Result {
         let node = try read(path, overrides: overrides)
         do {
-            return (try FederationConfiguration(reading: node), node)
-        } catch {
+            return try body(node)
+        } catch let error as ConfigurationError {
             let place =
                 error.position.map { "\(path):\($0.line):\($0.column)" }
                 ?? (overrides.isEmpty ? path : "--set")

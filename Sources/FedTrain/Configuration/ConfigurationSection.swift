@@ -46,6 +46,12 @@ struct ConfigurationSection {
         return sections
     }
 
+    /// The named values of a map whose keys are the user's own, in the file's order.
+    mutating func named(_ key: String) throws(ConfigurationError) -> [ConfigurationNode.Entry] {
+        guard let node = node(key) else { return [] }
+        return try ConfigurationSection(node, path: child(key)).entries
+    }
+
     mutating func string(_ key: String) throws(ConfigurationError) -> String {
         guard let value = try optionalString(key) else { throw missing(key) }
         return value

@@ -9,14 +9,9 @@ public enum JSONLines {
     public static func read<Value>(
         _ path: String, wanted: String, _ value: (JSON) -> Value?
     ) throws(RecordFileError) -> [Value] {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            let exists = FileManager.default.fileExists(atPath: path)
-            throw RecordFileError(
-                file: path, line: nil, isMissing: !exists,
-                reason: exists ? "cannot be read" : "there is no such file", hint: "Check the path")
-        }
         var values: [Value] = []
-        let lines = data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let lines = try RecordFile.bytes(path).split(
+            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated()
         where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
             guard let json = try? JSON.parse(Array(line)), let parsed = value(json) else {

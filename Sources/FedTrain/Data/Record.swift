@@ -43,6 +43,9 @@ extension Record {
         self.init(.instruction(instruction: instruction, input: input, output: output), category: category)
     }
 
+    /// Whether a JSON record has an input key at all, whatever its value.
+    static func hasInput(_ json: JSON) -> Bool { inputKeys.contains { json[$0].map { !$0.isNull } ?? false } }
+
     /// The value of the first of `keys` that is there and not null.
     private static func string(_ json: JSON, _ keys: [String]) throws(RecordFault) -> String? {
         for key in keys {
@@ -60,6 +63,8 @@ enum RecordFault: Error, Equatable, CustomStringConvertible {
     case notText(key: String, kind: String)
     case noInstruction
     case noOutput
+    /// A key or column that was named is not there.
+    case noField(String)
 
     var description: String {
         switch self {
@@ -67,6 +72,7 @@ enum RecordFault: Error, Equatable, CustomStringConvertible {
         case .notText(let key, let kind): "the value of \"\(key)\" must be a string, not \(kind)"
         case .noInstruction: "the record has neither \"text\" nor \"instruction\" or \"input\""
         case .noOutput: "the record has no \"output\""
+        case .noField(let name): "it has no \"\(name)\""
         }
     }
 }

@@ -6,45 +6,71 @@ public enum RecordFile {
     /// All records of a file, in order. Blank lines are skipped.
     /// - Throws: `RecordFileError` naming the file and, for JSON Lines, the line.
     public static func read(_ path: String) throws(RecordFileError) -> [Record] {
+        try parse(try bytes(path), file: path)
+    }
+
+    /// All bytes of a file.
+    public static func bytes(_ path: String) throws(RecordFileError) -> [UInt8] {
         guard let data = FileManager.default.contents(atPath: path) else {
             let exists = FileManager.default.fileExists(atPath: path)
             throw RecordFileError(
                 file: path, line: nil, isMissing: !exists,
                 reason: exists ? "cannot be read" : "there is no such file", hint: "Check the path")
         }
-        return try parse(Array(data), file: path)
+        return Array(data)
     }
 
     /// - Parameter file: the path that error messages name.
-    static func parse(_ bytes: [UInt8], file: String) throws(RecordFileError) -> [Record] {
+    package static func parse(_ bytes: [UInt8], file: String) throws(RecordFileError) -> [Record] {
+        var records: [Record] = []
+        for (value, line, place) in try objects(bytes, file: file) {
+            do {
+                records.append(try Record(json: value))
+            } catch {
+                throw RecordFileError(
+                    file: file, line: line, reason: (place.map { "\($0): " } ?? "") + error.description,
+                    hint: Self.formatHint)
+            }
+        }
+        return records
+    }
+
+    /// The JSON values of a file: of each line, or of one list.
+    ///
+    /// - Returns: each with its line, or with its place in the list.
+    static func objects(
+        _ bytes: [UInt8], file: String
+    ) throws(RecordFileError) -> [(value: JSON, line: Int?, place: String?)] {
         let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let content = bytes.starts(with: byteOrderMark) ? bytes[3...] : bytes[...]
         let first = content.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        return first == UInt8(ascii: "[")
-            ? try list(Array(content), file: file) : try lines(content, file: file)
+        if first == UInt8(ascii: "[") {
+            return try list(Array(content), file: file).enumerated().map { index, value in
+                (value, nil, "record \(index + 1)")
+            }
+        }
+        return try lines(content, file: file)
     }
 
-    private static func lines(_ content: ArraySlice<UInt8>, file: String) throws(RecordFileError) -> [Record]
-    {
-        var records: [Record] = []
+    private static func lines(
+        _ content: ArraySlice<UInt8>, file: String
+    ) throws(RecordFileError) -> [(value: JSON, line: Int?, place: String?)] {
+        var values: [(value: JSON, line: Int?, place: String?)] = []
         let lines = content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated()
         where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
             do {
-                records.append(try Record(json: try JSON.parse(Array(line))))
-            } catch let fault as RecordFault {
-                throw RecordFileError(
-                    file: file, line: index + 1, reason: fault.description, hint: Self.formatHint)
+                values.append((try JSON.parse(Array(line)), index + 1, nil))
             } catch {
                 throw RecordFileError(
                     file: file, line: index + 1, reason: "\(error)", hint: "Each line must be one JSON object"
                 )
             }
         }
-        return records
+        return values
     }
 
-    private static func list(_ content: [UInt8], file: String) throws(RecordFileError) -> [Record] {
+    private static func list(_ content: [UInt8], file: String) throws(RecordFileError) -> [JSON] {
         let document: JSON
         do {
             document = try JSON.parse(content)
@@ -53,16 +79,7 @@ public enum RecordFile {
             throw RecordFileError(
                 file: file, line: line, reason: error.description, hint: "The file may be cut off")
         }
-        var records: [Record] = []
-        for (index, element) in (document.array ?? []).enumerated() {
-            do {
-                records.append(try Record(json: element))
-            } catch {
-                throw RecordFileError(
-                    file: file, line: nil, reason: "record \(index + 1): \(error)", hint: Self.formatHint)
-            }
-        }
-        return records
+        return document.array ?? []
     }
 
     private static let formatHint =

@@ -59,6 +59,9 @@ public struct RecordTokenizer: Sendable {
         return begin + prompt.suffix(max(1, tokensMax - begin.count - answerTokens))
     }
 
+    /// Tokens before the answer, begin tokens included, uncut.
+    func promptLength(_ record: Record) -> Int { sequence(record).targetStart }
+
     /// The usable records as examples, in their order.
     public func examples(_ records: [Record]) -> TokenizedRecords {
         var result = TokenizedRecords()

@@ -125,7 +125,7 @@ public struct FederationData: Sendable {
     }
 
     /// The file's name up to its first dot: `client-07` for `data/client-07.train.jsonl`.
-    private static func name(of file: String) -> String {
+    static func name(of file: String) -> String {
         let last = (file as NSString).lastPathComponent
         return last.firstIndex(of: ".").map { String(last[..<$0]) } ?? last
     }

@@ -31,6 +31,8 @@ public struct FederationRun {
         /// Of clients with held-out records of their own.
         public let siteScores: [SiteScore]
         public let adapter: Adapter
+        /// The clients' own adapters, in their order; nil for those without one. Only a simulation sees them.
+        public let personal: [Adapter?]
         public let wasStopped: Bool
 
         /// The busiest client's bytes in a whole round, up and down.
@@ -52,11 +54,12 @@ public struct FederationRun {
             observe: observe)
         try federation.runRounds(shouldStop: shouldStop)
         let siteScores = try federation.siteScores()
+        let personal = try federation.personalAdapters()
         let (before, after) = try federation.finish(comparisons: comparisons)
         return Outcome(
             run: federation.server.run, rounds: federation.server.rounds,
             epsilon: try federation.server.epsilonSpent, before: before, after: after,
-            siteScores: siteScores, adapter: federation.server.adapter,
+            siteScores: siteScores, adapter: federation.server.adapter, personal: personal,
             wasStopped: federation.server.rounds.count < prepared.plan.rounds)
     }
 }

@@ -138,6 +138,11 @@ final class LocalFederation {
         }
     }
 
+    /// The clients' own adapters, which never leave them in a federation over a network.
+    func personalAdapters() throws -> [Adapter?] {
+        try sites.map { try $0.run.personalAdapter(server.model) }
+    }
+
     /// Scores the shared model, closes the ledgers and writes the report.
     func finish(
         comparisons: [ScoreFact]

@@ -84,7 +84,7 @@ public struct PriorSpending: Sendable, Equatable {
     }
 
     /// The next multiple of 10^-6, so that the ledger carries a short exact number.
-    private static func roundedUp(_ epsilon: Double) -> Rational {
+    static func roundedUp(_ epsilon: Double) -> Rational {
         Rational(BigInteger(Int((epsilon * 1e6).rounded(.up))), 1_000_000)
     }
 }

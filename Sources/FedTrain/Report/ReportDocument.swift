@@ -14,6 +14,8 @@ struct ReportDocument: Sendable {
     /// What a reader must not miss.
     let notices: [Fact]
     let figures: [Figure]
+    /// What stands over the figures.
+    var figuresTitle = "The run in pictures"
     /// The checklist, in its order.
     let sections: [Section]
 

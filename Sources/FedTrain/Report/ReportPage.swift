@@ -51,7 +51,7 @@ extension ReportDocument {
     }
 
     private func writeFigures(into page: inout Markup) {
-        page.element("h2", "The run in pictures")
+        page.element("h2", figuresTitle)
         page.newLine()
         page.element("div", ["class": "figures"]) { page in
             for figure in figures {

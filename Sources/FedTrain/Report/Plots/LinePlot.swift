@@ -25,21 +25,25 @@ package struct LinePlot {
     let horizontal: PlotAxis
     let vertical: PlotAxis
     let series: [Series]
+    /// Drawn below the others and not named in the legend.
+    let unnamed: [Series]
 
     package init(
-        title: String, summary: String, horizontal: PlotAxis, vertical: PlotAxis, series: [Series]
+        title: String, summary: String, horizontal: PlotAxis, vertical: PlotAxis, series: [Series],
+        unnamed: [Series] = []
     ) {
         self.title = title
         self.summary = summary
         self.horizontal = horizontal
         self.vertical = vertical
         self.series = series
+        self.unnamed = unnamed
     }
 
     package var svg: String {
         let frame = PlotFrame(verticalAxis: vertical, legend: series.map(\.legendEntry))
         return frame.svg(title: title, summary: summary, horizontal: horizontal, vertical: vertical) { svg in
-            for series in series {
+            for series in unnamed + series {
                 let places = series.points.map { point in
                     (frame.x(horizontal.fraction(point.x)), frame.y(vertical.fraction(point.y)))
                 }
