@@ -33,6 +33,13 @@ extension CommandFailure {
             self.init(.configuration, "\(error)", privacy: "nothing was trained or spent")
         case let error as LedgerError:
             self.init(ledger: error)
+        case let error as WorkspaceInUse:
+            self.init(
+                .state,
+                (error.process.map { "process \($0)" } ?? "another process") + " works in this workspace",
+                at: error.workspace, privacy: "nothing was spent by this command",
+                hint: error.process.map { "wait for it, or end it after its round: kill -INT \($0)" }
+                    ?? "wait for it")
         case let error as AggregationFault:
             self.init(
                 .peer, "\(error)", at: "stage \(error.stage.name)", privacy: "no sum was opened")

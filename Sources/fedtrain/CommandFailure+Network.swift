@@ -24,6 +24,7 @@ extension CommandFailure {
                     privacy: "nothing was spent by this command",
                     hint: "restore the file from a copy of the workspace")
             }
+        case let error as BackupError: self.init(backup: error)
         case let error as ServiceStoreError:
             switch error {
             case .unusable(let path, let detail):
@@ -71,10 +72,6 @@ extension CommandFailure {
                 .identity, "the server's roster does not have this key", at: fingerprint,
                 privacy: "nothing was trained or spent",
                 hint: "ask the authority: fedtrain roster request NAME --key FILE")
-        case .revoked(let name):
-            self.init(.identity, "this identity was revoked", at: name)
-        case .expired(let name, let date):
-            self.init(.identity, "this identity expired on \(date)", at: name)
         case .wrongServer(let detail):
             self.init(
                 .identity, "this is not the server of the enrolment file: \(detail)",
@@ -83,14 +80,42 @@ extension CommandFailure {
         case .rosterRolledBack(let epoch, let seen):
             self.init(
                 .verification,
-                "the server shows edition \(epoch) of the roster; edition \(seen) was seen before",
-                privacy: "nothing was sent")
-        case .clockSkew(let detail):
-            self.init(.identity, detail, hint: "set this machine's clock")
+                epoch == seen
+                    ? "the server shows another edition \(epoch) of the roster than the one seen before"
+                    : "the server shows edition \(epoch) of the roster; edition \(seen) was seen before",
+                privacy: "nothing was trained or spent",
+                hint: "ask the authority which edition holds: fedtrain roster list")
         case .fingerprintDiffers(let expected, let found):
             self.init(
-                .identity, "the key's fingerprint is `\(found)`, not `\(expected)`",
-                privacy: "nothing was enrolled", hint: "ask the client to read its fingerprint again")
+                .identity, "the fingerprint is `\(found)`, not `\(expected)`",
+                privacy: "nothing was enrolled or sent", hint: "ask the other side to read it again")
+        }
+    }
+
+    private init(backup error: BackupError) {
+        let privacy = "nothing was copied, restored or spent"
+        switch error {
+        case .workspaceBusy:
+            self.init(
+                .tryAgain, "the workspace changed all the time", privacy: privacy,
+                hint: "the same command again")
+        case .targetExists(let path):
+            self.init(
+                .state, "there is something already; a workspace is never overwritten", at: path,
+                privacy: privacy,
+                hint: "move it away first: its ledger may hold more than the copy's")
+        case .damaged(let path):
+            self.init(
+                .verification, "this file is not the one that was copied", at: path, privacy: privacy,
+                hint: "use another copy")
+        case .runIsOver(let run):
+            self.init(
+                .state, "run \(run) is over in the copy; no round follows its last one", privacy: privacy,
+                hint: "--nothing-since, if no other run was begun")
+        case .roundIsPast(let round, let known):
+            self.init(
+                .usage, "the copy itself knows of round \(known), which is after round \(round)",
+                privacy: privacy, hint: "--latest-round \(known) or later")
         }
     }
 

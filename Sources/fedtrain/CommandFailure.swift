@@ -29,4 +29,15 @@ struct CommandFailure: Error {
         lines[lines.count - 1] += "  [\(status.code)]"
         return lines.joined(separator: "\n")
     }
+
+    /// The same for a log in JSON.
+    var logLine: LogLine {
+        var fields: [String: LogLine.Value] = [
+            "code": .text(status.code), "status": .integer(Int(status.rawValue)),
+        ]
+        fields["location"] = location.map { .text($0) }
+        fields["privacy"] = privacy.map { .text($0) }
+        fields["next"] = hint.map { .text($0) }
+        return LogLine(level: .error, event: "failed", message: message, fields: fields)
+    }
 }

@@ -17,8 +17,8 @@ struct Fedtrain: ParsableCommand {
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
             EvaluateCommand.self, GenerateCommand.self, AdapterCommand.self, TokenizeCommand.self,
             PretrainCommand.self, ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
-            EmulatorCommand.self, StudyCommand.self, DataCommand.self, StatusCommand.self, LogCommand.self,
-            DoctorCommand.self,
+            BackupCommand.self, RestoreCommand.self, EmulatorCommand.self, StudyCommand.self, DataCommand.self,
+            StatusCommand.self, LogCommand.self, DoctorCommand.self,
             ExplainCommand.self, BenchCommand.self,
         ])
 }
@@ -28,6 +28,9 @@ protocol ResultCommand: ParsableCommand {
     associatedtype Payload: Encodable
 
     var global: GlobalOptions { get }
+
+    /// How it talks on stderr.
+    var logFormat: LogFormat { get }
 
     /// Does the work. Talks through `console`, returns what `--json` prints.
     func execute(_ console: Console) throws -> Payload
@@ -40,15 +43,18 @@ protocol ResultCommand: ParsableCommand {
 }
 
 extension ResultCommand {
+    var logFormat: LogFormat { .text }
+
     func failure(in payload: Payload) -> CommandFailure? { nil }
 
     func run() throws {
-        let console = Console(global)
+        let console = Console(global, log: logFormat)
         let payload: Payload
         do {
             payload = try execute(console)
         } catch {
-            throw ReportedFailure(failure: CommandFailure(describing: error), command: commandName)
+            throw ReportedFailure(
+                failure: CommandFailure(describing: error), command: commandName, log: logFormat)
         }
         let failure = failure(in: payload)
         if console.json {
@@ -60,7 +66,8 @@ extension ResultCommand {
             console.output(describe(payload))
         }
         if let failure {
-            throw ReportedFailure(failure: failure, command: commandName, isPrinted: true)
+            throw ReportedFailure(
+                failure: failure, command: commandName, log: logFormat, isPrinted: true)
         }
     }
 
@@ -71,6 +78,7 @@ extension ResultCommand {
 struct ReportedFailure: Error {
     let failure: CommandFailure
     let command: String
+    var log = LogFormat.text
     /// The JSON envelope is out already.
     var isPrinted = false
 }
@@ -90,7 +98,9 @@ enum Main {
             var command = try Fedtrain.parseAsRoot()
             try command.run()
         } catch let reported as ReportedFailure {
-            finish(reported.failure, command: reported.command, envelope: !reported.isPrinted)
+            finish(
+                reported.failure, command: reported.command, log: reported.log,
+                envelope: !reported.isPrinted)
         } catch {
             let status = Fedtrain.exitCode(for: error)
             guard status != .success, wantsJSON else { Fedtrain.exit(withError: error) }
@@ -105,14 +115,19 @@ enum Main {
     private static var wantsJSON: Bool { CommandLine.arguments.contains("--json") }
 
     private static func finish(
-        _ failure: CommandFailure, command: String, envelope: Bool = true
+        _ failure: CommandFailure, command: String, log: LogFormat = .text, envelope: Bool = true
     ) -> Never {
         if wantsJSON, envelope {
             let envelope = Envelope<EmptyPayload>(
                 ok: false, command: command, error: ErrorPayload(failure))
             print((try? encodeJSON(envelope)) ?? "{\"ok\":false}")
         }
-        FileHandle.standardError.write(Data("fedtrain: \(failure.text)\n".utf8))
+        let text =
+            switch log {
+            case .text: "fedtrain: \(failure.text)"
+            case .json: (try? encodeJSON(failure.logLine)) ?? failure.text
+            }
+        FileHandle.standardError.write(Data("\(text)\n".utf8))
         Foundation.exit(failure.status.rawValue)
     }
 }

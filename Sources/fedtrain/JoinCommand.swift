@@ -10,15 +10,26 @@ struct JoinCommand: ResultCommand {
         commandName: "join",
         abstract: "Take part in a federation: train here, send only noisy masked sums.",
         discussion: """
-            Needs the server's enrolment file and an identity that the authority has approved. Records, \
+            Needs an identity that the authority has approved, and to know its server: by the enrolment \
+            file, or by the server's address and the file's fingerprint. Records, \
             adapter updates and losses stay on this machine. The client keeps its own privacy ledger and \
             refuses to pass its own limit. After a crash the same command continues.
             """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The server's enrolment file, as its operator gave it out.")
+    @Argument(
+        help: ArgumentHelp(
+            "The server's address, https://host:port, or its enrolment file.", valueName: "server"))
     var enrolment: String
+
+    @Option(
+        name: .customLong("enrolment"),
+        help: "The enrolment file, with an address; the workspace's own copy when not given.")
+    var enrolmentFile: String?
+
+    @Option(help: "The enrolment file's fingerprint, as `serve` shows it; fetches the file if need be.")
+    var fingerprint: String?
 
     @Option(help: "This client's identity key.")
     var key: String
@@ -45,6 +56,9 @@ struct JoinCommand: ResultCommand {
     var insecureHTTP = false
 
     @OptionGroup var run: RunOptions
+    @OptionGroup var log: LogOptions
+
+    var logFormat: LogFormat { log.chosen }
 
     struct Payload: Encodable {
         let federation: String
@@ -62,19 +76,12 @@ struct JoinCommand: ResultCommand {
     }
 
     func execute(_ console: Console) throws -> Payload {
-        guard let bytes = FileManager.default.contents(atPath: enrolment) else {
-            throw CommandFailure(
-                .missingInput, "there is no such file, or it cannot be read", at: enrolment,
-                hint: "ask the federation's operator for enrolment.json")
-        }
-        let file = try EnrolmentFile(bytes: Array(bytes), file: enrolment)
-        guard file.isEncrypted || insecureHTTP else {
-            throw CommandFailure(
-                .identity, "this server is reached without encryption, which is refused", at: file.url,
-                privacy: "nothing was sent",
-                hint:
-                    "ask the operator to serve over HTTPS; on a network that is yours alone: --insecure-http")
-        }
+        let name = builtInSite ?? ((key as NSString).lastPathComponent as NSString).deletingPathExtension
+        let directory = Workspace(root: workspace ?? "fedtrain-\(name)")
+        let file = try EnrolmentSource.enrolment(
+            enrolment, file: enrolmentFile, fingerprint: fingerprint, workspace: directory,
+            insecureHTTP: insecureHTTP)
+        guard file.isEncrypted || insecureHTTP else { throw Self.refusedInClear(file.url) }
         if !file.isEncrypted { console.warn(ServeCommand.clearWarning) }
         let source: PreparedSite.DataSource
         switch (data.isEmpty, builtInSite) {
@@ -86,8 +93,6 @@ struct JoinCommand: ResultCommand {
             throw CommandFailure(.usage, "--epsilon-limit must be a number above 0")
         }
         let identity = try SigningKeyFile.read(key)
-        let name = builtInSite ?? ((key as NSString).lastPathComponent as NSString).deletingPathExtension
-        let directory = Workspace(root: workspace ?? "fedtrain-\(name)")
         let lock = try WorkspaceLock(directory)
         defer { withExtendedLifetime(lock) {} }
         let shared = SharedConsole(console)
@@ -105,7 +110,7 @@ struct JoinCommand: ResultCommand {
         let outcome = try runAsync {
             try await FederationClient(
                 file, key: identity, host: moved.take(), settings: settings, environment: .system,
-                observe: { event in shared { Self.say(event, $0) } }
+                passing: { CrashPoint.pass($0) }, observe: { event in shared { Self.say(event, $0) } }
             ).run()
         }
         let spent = try ledgers.read()
@@ -116,6 +121,13 @@ struct JoinCommand: ResultCommand {
             participations: spent.participations, verified: outcome.verified,
             stopped: outcome.stopped, epsilon: spent.epsilon, ledger: spent.ledger,
             encrypted: file.isEncrypted)
+    }
+
+    static func refusedInClear(_ url: String) -> CommandFailure {
+        CommandFailure(
+            .identity, "this server is reached without encryption, which is refused", at: url,
+            privacy: "nothing was sent",
+            hint: "ask the operator to serve over HTTPS; on a network that is yours alone: --insecure-http")
     }
 
     /// Reads what was spent, once the client's tasks are over.
@@ -151,20 +163,39 @@ struct JoinCommand: ResultCommand {
 
     private static func say(_ event: ClientEvent, _ console: Console) {
         switch event {
-        case .connected(let federation, let run): console.say("connected to \(federation), run \(run)")
+        case .connected(let federation, let run):
+            console.say(
+                "connected to \(federation), run \(run)", event: "connected",
+                fields: ["federation": .text(federation), "run": .text(run)])
         case .waiting(let what, let seconds):
-            console.step("the server waits for \(what), at most \(seconds) s")
+            console.step(
+                "the server waits for \(what), at most \(seconds) s", event: "waiting",
+                fields: ["what": .text(what), "seconds": .integer(seconds)])
         case .training(let round, let seconds):
-            console.say("round \(round)  training, at most \(seconds) s")
+            console.say(
+                "round \(round)  training, at most \(seconds) s", event: "training",
+                fields: ["round": .integer(round), "seconds": .integer(seconds)])
         case .stageAnswered(let stage, let round):
-            console.detail("round \(round)  stage \(stage.name) answered")
-        case .leftRound(let round, let reason): console.say("round \(round)  left: \(reason)")
+            console.detail(
+                "round \(round)  stage \(stage.name) answered", event: "stage-answered",
+                fields: ["round": .integer(round), "stage": .text(stage.name)])
+        case .leftRound(let round, let reason):
+            console.say(
+                "round \(round)  left: \(reason)", event: "round-left",
+                fields: ["round": .integer(round), "reason": .text(reason)], level: .warning)
         case .roundEnded(let round, let released, let verified, let reason):
             console.say(
                 "round \(round)  "
                     + (released
-                        ? "released\(verified ? ", result verified" : "")" : "opened nothing: \(reason)"))
-        case .reconnecting(let why): console.say("connecting again: \(why)")
+                        ? "released\(verified ? ", result verified" : "")" : "opened nothing: \(reason)"),
+                event: "round-ended",
+                fields: [
+                    "round": .integer(round), "released": .flag(released), "verified": .flag(verified),
+                    "reason": .text(reason),
+                ])
+        case .reconnecting(let why):
+            console.say(
+                "connecting again: \(why)", event: "reconnecting", fields: ["reason": .text(why)])
         }
     }
 

@@ -4,6 +4,7 @@ import Foundation
 import Models
 import Service
 import Sodium
+import Synchronization
 
 /// `fedtrain serve`: the server of a federation over a network.
 struct ServeCommand: ResultCommand {
@@ -19,6 +20,9 @@ struct ServeCommand: ResultCommand {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var source: ConfigurationOptions
     @OptionGroup var run: RunOptions
+    @OptionGroup var log: LogOptions
+
+    var logFormat: LogFormat { log.chosen }
 
     @Option(help: "The signed roster; `roster.json` beside the federation's file when not given.")
     var roster: String?
@@ -77,7 +81,8 @@ struct ServeCommand: ResultCommand {
                 privacy: "nothing was spent by this command",
                 hint: "another run on the same people spends again: fedtrain serve --new-run")
         }
-        for line in setup.run.recovered { console.say("recovered: \(line)") }
+        setup.run.passing = CrashPoint.pass
+        for line in setup.run.recovered { console.say("recovered: \(line)", event: "recovered") }
         let watcher = RunWatcher(console: console, plan: setup.run.plan)
         watcher.announce(setup.run.prepared)
 
@@ -100,13 +105,24 @@ struct ServeCommand: ResultCommand {
         let outcome = try serve(
             setup, address: address, certificate: certificate,
             timing: Coordinator.Timing(configuration.network),
-            onListening: { port in
+            onListening: { port, coordinator in
                 let file = enrolment(port)
                 let path = "\(workspace.root)/enrolment.json"
-                try? AtomicFile.write(try file.bytes, to: path)
+                if let bytes = try? file.bytes {
+                    try? AtomicFile.write(bytes, to: path)
+                    await coordinator.publish(enrolment: bytes)
+                }
                 shared {
-                    $0.say("listening on \(address.host):\(port); clients reach \(file.url)")
-                    $0.say("give each client \(path)  (\(file.fingerprint.words))")
+                    $0.say(
+                        "listening on \(address.host):\(port); clients reach \(file.url)", event: "listening",
+                        fields: ["url": .text(file.url), "encrypted": .flag(file.isEncrypted)])
+                    $0.say(
+                        "give each client \(path), or read it the words: \(file.fingerprint.words)",
+                        event: "enrolment",
+                        fields: [
+                            "file": .text(path), "fingerprint": .text(file.fingerprint.hex),
+                            "words": .text(file.fingerprint.words),
+                        ])
                 }
             }, printer: printer)
         if insecureHTTP { console.warn(Self.clearWarning) }
@@ -122,19 +138,24 @@ struct ServeCommand: ResultCommand {
     /// Serves on another thread; the set-up moves there and nothing of it stays behind.
     private func serve(
         _ setup: ServerSetup, address: (host: String, port: Int), certificate: ServerCertificate?,
-        timing: Coordinator.Timing, onListening: @escaping @Sendable (Int) -> Void,
+        timing: Coordinator.Timing, onListening: @escaping @Sendable (Int, Coordinator) async -> Void,
         printer: ServiceWatcher
     ) throws -> FederationService.Outcome {
         let moved = Moved(setup)
         let dashboard = dashboard
         return try runAsync {
-            try await FederationService.run(
+            let follower = Mutex<Task<Void, Never>?>(nil)
+            defer { follower.withLock { $0?.cancel() } }
+            return try await FederationService.run(
                 moved.take(),
                 listening: FederationService.Listening(
                     host: address.host, port: address.port, certificate: certificate,
                     dashboard: dashboard),
                 timing: timing, limits: ServiceLimits(), environment: .system,
-                onListening: { port, _ in onListening(port) },
+                onListening: { port, coordinator in
+                    await onListening(port, coordinator)
+                    follower.withLock { $0 = Task { await printer.follow(coordinator) } }
+                },
                 shouldStop: { SignalWatch.interrupted }, observe: printer.observe)
         }
     }

@@ -67,7 +67,10 @@ struct CommandRunner {
     }
 
     /// Starts the executable and lets it run.
-    func start(_ arguments: String...) throws -> RunningCommand {
+    func start(_ arguments: String...) throws -> RunningCommand { try start(arguments) }
+
+    /// - Parameter point: where the process is to die as by `kill -9`; nil: nowhere.
+    func start(_ arguments: [String], crashAt point: String? = nil) throws -> RunningCommand {
         let errors = path("stderr-\(UUID().uuidString)")
         try Data().write(to: URL(fileURLWithPath: errors))
         let process = Process()
@@ -77,6 +80,10 @@ struct CommandRunner {
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle(forWritingAtPath: errors)
         process.standardInput = FileHandle.nullDevice
+        if let point {
+            process.environment = ProcessInfo.processInfo.environment
+                .merging(["FEDTRAIN_CRASH_AT": point]) { $1 }
+        }
         try process.run()
         return RunningCommand(process: process, errorFile: errors)
     }

@@ -1,4 +1,3 @@
-import DP
 import Foundation
 import Models
 
@@ -6,7 +5,7 @@ import Models
 public final class WorkspaceLock {
     private let descriptor: Int32
 
-    /// - Throws: `LedgerError.inUse` when another process holds the workspace.
+    /// - Throws: `WorkspaceInUse` when another process holds the workspace.
     public init(_ workspace: Workspace) throws {
         try AtomicFile.makeDirectory(workspace.runsDirectory)
         let path = workspace.lockFile
@@ -17,9 +16,27 @@ public final class WorkspaceLock {
         // Released by the system when the process ends, however it ends.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw LedgerError.inUse
+            throw WorkspaceInUse(workspace: workspace.root, process: Self.holder(path))
         }
+        // For people only: the lock holds with or without it, on a full disk too.
+        let number = Array("\(getpid())\n".utf8)
+        _ = ftruncate(descriptor, 0)
+        _ = pwrite(descriptor, number, number.count, 0)
     }
 
     deinit { close(descriptor) }
+
+    /// The number that the holder of a lock wrote into it.
+    static func holder(_ path: String) -> Int? {
+        FileManager.default.contents(atPath: path).flatMap {
+            Int(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+        }
+    }
+}
+
+/// Another process works in the workspace.
+public struct WorkspaceInUse: Error, Equatable {
+    public let workspace: String
+    /// Its number, if it left one.
+    public let process: Int?
 }

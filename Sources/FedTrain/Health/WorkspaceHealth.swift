@@ -54,7 +54,9 @@ public enum WorkspaceHealth {
         // A lock belongs to a living process: the system takes it back when that ends, so none is stale.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             return .warn(
-                "lock", "another process is at work in this workspace",
+                "lock",
+                (WorkspaceLock.holder(path).map { "process \($0)" } ?? "another process")
+                    + " is at work in this workspace",
                 next: "wait for it; fedtrain log \(workspace.root) shows what it does")
         }
         return .ok("lock", "no process is at work")

@@ -115,6 +115,6 @@ package struct Problem: Error, Equatable, Sendable {
             document.type.hasPrefix(Self.typePrefix),
             let kind = Kind(rawValue: String(document.type.dropFirst(Self.typePrefix.count)))
         else { return nil }
-        self.init(kind, document.detail, offset: document.offset)
+        self.init(kind, printable(document.detail), offset: document.offset)
     }
 }

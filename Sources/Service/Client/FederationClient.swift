@@ -36,6 +36,8 @@ package final class FederationClient: Sendable {
     private let worker: SerialWorker<State>
     private let environment: Coordinator.Environment
     private let observe: @Sendable (ClientEvent) -> Void
+    /// Told each point that a crash may come after, by name.
+    private let passing: @Sendable (_ point: String) throws -> Void
 
     /// What only the worker touches.
     private final class State {
@@ -60,8 +62,10 @@ package final class FederationClient: Sendable {
     package init(
         _ enrolment: EnrolmentFile, key: SigningKey, host: sending any SiteHost,
         settings: ServiceConnection.Settings, environment: Coordinator.Environment,
+        passing: @escaping @Sendable (_ point: String) throws -> Void = { _ in },
         observe: @escaping @Sendable (ClientEvent) -> Void
     ) throws {
+        self.passing = passing
         self.enrolment = enrolment
         self.key = key
         self.environment = environment
@@ -91,7 +95,7 @@ package final class FederationClient: Sendable {
             do {
                 let next = try await connection.next(after: sequence)
                 if next.instructions.isEmpty, !next.waitingFor.isEmpty {
-                    observe(.waiting(next.waitingFor, secondsLeft: Int(next.deadlineMs / 1000)))
+                    observe(.waiting(printable(next.waitingFor), secondsLeft: Int(next.deadlineMs / 1000)))
                 }
                 for instruction in next.instructions {
                     sequence = max(sequence, instruction.sequence)
@@ -120,15 +124,16 @@ package final class FederationClient: Sendable {
             throw ClientFailure.refused(problem)
         }
         guard terms.federation == enrolment.federation else {
-            throw EnrolmentError.wrongServer("it serves `\(terms.federation)`")
+            throw EnrolmentError.wrongServer("it serves `\(printable(terms.federation))`")
         }
         let roster = try Roster(signedBytes: terms.roster, authority: enrolment.authority)
         guard let entry = roster.entries.first(where: { $0.key == key.verifyingKey }) else {
             throw EnrolmentError.notEnrolled(fingerprint: Fingerprint(of: key.verifyingKey).hex)
         }
         let identity = ClientIdentity(id: entry.id, signingKey: key)
-        observe(.connected(federation: terms.federation, run: terms.run))
+        observe(.connected(federation: printable(terms.federation), run: printable(terms.run)))
         try await worker.run { try $0.host.enter(terms, identity: identity, roster: roster) }
+        try passing("terms entered")
         return sequence
     }
 
@@ -154,6 +159,7 @@ package final class FederationClient: Sendable {
                 try state.leave()
                 try state.host.close()
             }
+            try passing("run ended")
             // The server need not wait for this client to hear of the end.
             await connection.heartbeat(after: instruction.sequence)
             return true
@@ -193,7 +199,9 @@ package final class FederationClient: Sendable {
             return true
         }
         guard mayEnter else { return }
+        try passing("round entered")
         let adapter = try await connection.adapter(round: round)
+        try passing("adapter fetched")
         observe(.training(round: round, secondsLeft: Int(train.deadlineMs / 1000)))
         let pulse = Task { [connection] in
             while !Task.isCancelled {
@@ -204,9 +212,10 @@ package final class FederationClient: Sendable {
         defer { pulse.cancel() }
         let manifest = [UInt8](train.manifest)
         let now = UInt64(max(0, environment.epochSeconds()))
-        let message = try await worker.run { state in
+        let message = try await worker.run { [passing] state in
             state.contribution = try state.host.contribution(
                 round: round, adapter: adapter, digest: digest)
+            try passing("contribution made")
             let (session, random) = try state.host.session(round: round, incoming: digest)
             state.session = session
             state.random = random
@@ -214,7 +223,9 @@ package final class FederationClient: Sendable {
             return try session.advertiseKeys(manifest, now: now, random: &source)
         }
         pulse.cancel()
+        try passing("stage advertise recorded")
         try await connection.upload(message, round: round, stage: .advertiseKeys, index: 0)
+        try passing("stage advertise sent")
         observe(.stageAnswered(.advertiseKeys, round: round))
     }
 
@@ -222,7 +233,7 @@ package final class FederationClient: Sendable {
     private func answer(_ answer: Fedtrain_Service_V1_Answer) async throws -> Bool {
         let round = Int(answer.round)
         guard let stage = Stage(name: answer.stage), stage != .advertiseKeys else {
-            throw ClientFailure.serverBroke("there is no stage `\(answer.stage)`")
+            throw ClientFailure.serverBroke("there is no stage `\(printable(answer.stage))`")
         }
         let bytes = [UInt8](answer.message)
         if stage == .submitMaskedInput {
@@ -236,11 +247,15 @@ package final class FederationClient: Sendable {
                 return upload
             }
             guard let upload else { return false }
+            try passing("stage mask recorded")
             try await connection.upload(upload.header, round: round, stage: stage, index: 0)
+            try passing("mask header sent")
             for index in 0..<upload.chunkCount {
                 try await connection.upload(
                     upload.chunk(index), round: round, stage: stage, index: index + 1)
+                if index == 0 { try passing("mask chunk sent") }
             }
+            try passing("stage mask sent")
         } else {
             let message = try await worker.run { state -> [UInt8]? in
                 guard state.round == round, let session = state.session, var random = state.random else {
@@ -254,7 +269,9 @@ package final class FederationClient: Sendable {
                 }
             }
             guard let message else { return false }
+            try passing("stage \(stage.name) recorded")
             try await connection.upload(message, round: round, stage: stage, index: 0)
+            try passing("stage \(stage.name) sent")
         }
         observe(.stageAnswered(stage, round: round))
         return true
@@ -265,21 +282,24 @@ package final class FederationClient: Sendable {
     ) async throws {
         let round = Int(ended.round)
         let result = [UInt8](ended.result)
-        let verified = try await guarded(round) {
+        let verified = try await guarded(round) { [passing] in
             try await worker.run { state -> Bool in
                 guard state.round == round else { return false }
                 var verified = false
                 if let session = state.session, !result.isEmpty {
                     _ = try session.finish(result)
                     verified = true
+                    try passing("result verified")
                 }
                 try state.leave()
+                try passing("round settled")
                 return verified
             }
         }
         if verified == true { outcome.verified += 1 }
         observe(
             .roundEnded(
-                round, released: ended.released, verified: verified ?? false, reason: ended.reason))
+                round, released: ended.released, verified: verified ?? false,
+                reason: printable(ended.reason)))
     }
 }

@@ -53,6 +53,7 @@ package final class SiteRunHost: SiteHost {
     }
 
     package func enter(_ terms: HostTerms, identity: ClientIdentity, roster: Roster) throws {
+        try RosterMemory(in: workspace).see(roster)
         guard entered?.identifier != terms.identifier else { return }
         guard let json = try? JSON.parse(terms.configuration), let node = ConfigurationNode(json: json),
             let spent = Rational(terms.spentBefore)

@@ -15,7 +15,7 @@ enum DashboardPage {
         \(status.roundsPlanned) planned</span></div>
         <div><b id=epsilon>\(status.epsilon.map(number) ?? "?")</b><span>ε spent of \(number(status.epsilonMax)) \
         at δ = \(status.delta), for one \(escaped(status.unit))</span></div>
-        <div><b id=present>\(status.members.count(where: { $0.silentSeconds < 45 }))</b><span>clients present, at \
+        <div><b id=present>\(status.presentCount)</b><span>clients present, at \
         least \(status.minCohort) for a round and \(status.minSurvivors) in every sum</span></div>
         </section>
         <section><h2>Now</h2><ol class=lane id=lane>\(lane(status))</ol><p id=wait>\(wait(status))</p></section>

@@ -125,7 +125,7 @@ package struct DashboardRoutes: Sendable {
         )
         metric(
             "clients_present", "gauge", "Clients heard of in the last 45 seconds.",
-            [("", "\(status.members.count(where: { $0.silentSeconds < 45 }))")])
+            [("", "\(status.presentCount)")])
         metric("requests_total", "counter", "Requests taken.", [("", "\(status.requests)")])
         metric("received_bytes_total", "counter", "Bytes of messages received.", [("", "\(status.bytesIn)")])
         metric(

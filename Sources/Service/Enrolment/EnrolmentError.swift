@@ -10,12 +10,9 @@ package enum EnrolmentError: Error, Equatable, Sendable {
     case unknownName(String)
     /// This client's key is not in the roster.
     case notEnrolled(fingerprint: String)
-    case revoked(name: String)
-    case expired(name: String, date: String)
     /// The server's certificate or key is not the pinned one.
     case wrongServer(String)
-    /// A roster older than one seen before.
+    /// A roster older than one seen before, or another one under the same edition.
     case rosterRolledBack(epoch: UInt64, seen: UInt64)
-    case clockSkew(String)
     case fingerprintDiffers(expected: String, found: String)
 }

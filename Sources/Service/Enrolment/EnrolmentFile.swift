@@ -58,6 +58,13 @@ package struct EnrolmentFile: Equatable, Sendable {
             server: server, authority: authority)
     }
 
+    /// The same server, reached under another address: its pins stay.
+    package func reached(at url: String) -> EnrolmentFile {
+        EnrolmentFile(
+            federation: federation, url: url, certificate: certificate, server: server,
+            authority: authority)
+    }
+
     package var isEncrypted: Bool { url.hasPrefix("https://") }
 
     /// One fingerprint over everything in the file, to compare by telephone.

@@ -1,5 +1,6 @@
 import FedTrain
 import Foundation
+import NIOCore
 import SecureAgg
 import Sodium
 
@@ -28,6 +29,7 @@ extension Coordinator {
         peer.lastSeen = now
         // A client that opens a session has forgotten what it was told before.
         peer.mailbox = []
+        peer.transfers = 0
         discardUpload(&peer)
         tokens[token] = id
         let sequence = peer.sequence
@@ -37,6 +39,9 @@ extension Coordinator {
             peer.acceptedCount(round.number, .advertiseKeys) == 0
         {
             enqueue(.train(trainInstruction(round)), for: id)
+        } else if !isNew, let round, !round.session.hasEnded {
+            // What it knew of the round died with its older session, so nobody need wait for it.
+            self.round!.left.insert(id)
         }
         if isFinished {
             var ended = Fedtrain_Service_V1_RunEnded()
@@ -56,6 +61,14 @@ extension Coordinator {
         answer.body = Data(bytes)
         answer.signature = Data(key.sign(ServiceProtocol.signed(ServiceProtocol.sessionLabel, bytes)))
         return encodeBody(answer)
+    }
+
+    /// The enrolment file, for a client that has its fingerprint.
+    package func enrolmentFile(for address: String) throws -> [UInt8] {
+        requests += 1
+        try limitSessions(from: address)
+        guard let enrolment else { throw Problem(.notFound, "this server hands out no enrolment file") }
+        return enrolment
     }
 
     private func limitSessions(from address: String) throws(Problem) {
@@ -150,15 +163,31 @@ extension Coordinator {
     // MARK: Adapter and status
 
     /// The open round's incoming adapter, as little-endian 32-bit floats.
-    package func adapter(_ token: [UInt8], round number: Int) throws -> [UInt8] {
+    ///
+    /// The caller reports the end of the transfer with `transferEnded`.
+    package func adapter(_ token: [UInt8], round number: Int) throws -> ByteBuffer {
         let id = try authenticate(token)
         guard let round, round.number == number, round.session.stage == .advertiseKeys else {
             throw Problem(.wrongStage, "round \(number) does not hand out its adapter now")
         }
+        try beginTransfer(of: id)
         peers[id]!.fetchedRound = number
-        let values = host.adapter.values
-        self.round!.trace.received(values.count, by: id, at: .advertiseKeys)
-        return values
+        self.round!.trace.received(round.adapter.readableBytes, by: id, at: .advertiseKeys)
+        return round.adapter
+    }
+
+    /// Counts a body on its way to or from a client: one client cannot make the server hold many at once.
+    func beginTransfer(of id: ClientID) throws(Problem) {
+        guard peers[id]!.transfers < limits.transfersMax else {
+            throw Problem(.tooManyRequests, "too many bodies of this client at once", retryAfter: 1)
+        }
+        peers[id]!.transfers += 1
+    }
+
+    /// The body is through, or its connection is gone.
+    package func transferEnded(_ token: [UInt8]) {
+        // A session that was replaced meanwhile began to count anew.
+        if let id = tokens[token] { peers[id]!.transfers = max(0, peers[id]!.transfers - 1) }
     }
 
     /// Counts a refused request.

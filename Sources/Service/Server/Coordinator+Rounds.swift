@@ -1,5 +1,6 @@
 import FedTrain
 import Foundation
+import NIOCore
 import SecureAgg
 
 extension Coordinator {
@@ -8,7 +9,7 @@ extension Coordinator {
         let began = now
         var opened = OpenRound(
             number: number, session: session, manifest: session.manifestMessage,
-            deadline: began + timing.train, began: began)
+            deadline: began + timing.train, began: began, adapter: ByteBuffer(bytes: host.adapter.values))
         opened.trace.invited = host.invited
         round = opened
         defer { round = nil }
@@ -78,7 +79,11 @@ extension Coordinator {
         let asked = messages.count
         await wait(
             for: "stage \(stage.name) of round \(number)", until: deadline, need: asked,
-            have: { asked - session.awaited.count }, isDone: { session.awaited.isEmpty })
+            have: { asked - session.awaited.count },
+            isDone: {
+                let left = self.round?.left ?? []
+                return session.awaited.allSatisfy(left.contains)
+            })
     }
 
     /// Everyone who is coming is here: all who are invited; or, after the grace time, everyone who has

@@ -29,7 +29,7 @@ extension Coordinator {
         return Self.receipt(offset: held(peer, place), accepted: false)
     }
 
-    /// Checks a piece before its bytes are read.
+    /// Checks a piece before its bytes are read; the caller reports its end with `transferEnded`.
     package func admit(
         _ token: [UInt8], _ place: MessagePlace, offset: Int, total: Int
     ) throws {
@@ -44,7 +44,7 @@ extension Coordinator {
             throw Problem(.offset, "message \(accepted) of the stage comes first", offset: 0)
         }
         // Once more the whole of an accepted message: the session will know it.
-        if place.index < accepted, offset == 0 { return }
+        if place.index < accepted, offset == 0 { return try beginTransfer(of: id) }
         let held = held(peers[id]!, place)
         guard offset == held, offset < total else {
             throw Problem(.offset, "the next piece starts at \(held)", offset: held)
@@ -52,6 +52,7 @@ extension Coordinator {
         guard bufferedBytes + min(total, ServiceProtocol.pieceBytes) <= limits.bufferedBytes else {
             throw Problem(.overloaded, "too many uploads at once", retryAfter: 1)
         }
+        try beginTransfer(of: id)
     }
 
     /// Takes the bytes of a piece, as many as came, and hands a complete message to the round.

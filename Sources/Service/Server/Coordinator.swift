@@ -1,5 +1,6 @@
 import FedTrain
 import Foundation
+import NIOCore
 import SecureAgg
 import Sodium
 
@@ -62,6 +63,10 @@ package actor Coordinator {
         var began: Double
         /// From then on a masked vector may have left a client.
         var mayHaveLeft = false
+        /// Clients that announced keys and then opened another session: they have left the round for good.
+        var left: Set<ClientID> = []
+        /// The incoming adapter, one copy for all who fetch it.
+        let adapter: ByteBuffer
     }
 
     let host: any FederationHost
@@ -84,6 +89,8 @@ package actor Coordinator {
     var requests = 0
     var bytesIn = 0
     var recent: [ServiceStatus.RoundLine] = []
+    /// The enrolment file, once it is known where clients reach the server.
+    private(set) var enrolment: [UInt8]?
     private(set) var isFinished = false
     /// The run is over, or broke off: no request waits any more.
     private(set) var isClosed = false
@@ -113,6 +120,10 @@ package actor Coordinator {
 
     func tell(_ event: ServiceEvent) { observe(event) }
 
+    /// Lets anyone fetch the enrolment file. It holds nothing secret, and a client believes it only if its
+    /// fingerprint is the one that the operator gave out.
+    package func publish(enrolment bytes: [UInt8]) { enrolment = bytes }
+
     // MARK: The run
 
     /// Runs all rounds that are left, and the run's end.
@@ -140,7 +151,12 @@ package actor Coordinator {
             try await runRound(opened.round, opened.session)
         }
         let stopped = isStopping && host.counts.started < host.roundsPlanned
+        // Scoring keeps this actor busy for as long as it takes. Whoever was here before is told of the end
+        // after it, however long ago it was heard of; and how the last round ended goes out at once.
+        try? await Task.sleep(for: .milliseconds(100))
+        let present = peers.values.filter(isPresent).map(\.id)
         try host.finish(stopped: stopped)
+        for id in present { peers[id]!.lastSeen = now }
         let counts = host.counts
         var ended = Fedtrain_Service_V1_RunEnded()
         ended.rounds = UInt32(counts.started)
@@ -163,7 +179,8 @@ package actor Coordinator {
         let deadline = now + seconds
         while now < deadline,
             peers.values.contains(where: {
-                !$0.mailbox.isEmpty && ($0.poll != nil || now - $0.lastSeen < 3)
+                // Longer than a client pauses before it asks again.
+                !$0.mailbox.isEmpty && ($0.poll != nil || now - $0.lastSeen < 8)
             })
         {
             try? await Task.sleep(for: .milliseconds(50))

@@ -71,7 +71,7 @@ package struct FederationService {
             group.addTask {
                 let outcome = try await coordinator.run()
                 // Clients learn of the end before the server goes away.
-                await coordinator.drain(seconds: 10)
+                await coordinator.drain(seconds: 20)
                 return outcome
             }
             group.addTask {

@@ -19,6 +19,8 @@ struct Peer {
     /// Messages of the open stage that were accepted.
     var accepted: (round: Int, stage: Stage, count: Int)?
     var rate: RateLimit
+    /// Bodies on their way to or from this client.
+    var transfers = 0
 
     /// One message on its way, piece by piece.
     struct Upload {

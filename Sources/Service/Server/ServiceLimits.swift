@@ -18,6 +18,11 @@ package struct ServiceLimits: Sendable {
     package var sessionsPerSecond = 20.0
     /// Addresses that are remembered for the limit above.
     package var addressesMax = 4096
+    /// Adapters and pieces of messages that one client has on the way at once; more than one, since the
+    /// server may not know yet that a connection is gone.
+    package var transfersMax = 8
+    /// Seconds in which an adapter must have been read.
+    package var adapterSeconds = 600.0
     /// Instructions that wait for one client.
     package var mailboxMax = 64
     /// Seconds after which a silent client is not waited for.

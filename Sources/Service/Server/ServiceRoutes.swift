@@ -16,6 +16,7 @@ struct ServiceRoutes {
         let router = Router(context: ServiceContext.self)
         router.addMiddleware { ProblemMiddleware(coordinator: coordinator) }
         router.post("/v1/sessions", use: openSession)
+        router.get("/v1/enrolment", use: enrolment)
         router.get("/v1/next", use: next)
         router.get("/v1/rounds/:round/adapter", use: adapter)
         router.get("/v1/rounds/:round/:stage/:index", use: receipt)
@@ -41,7 +42,42 @@ struct ServiceRoutes {
         _ request: Request, _ context: ServiceContext
     ) async throws -> Response {
         let round = try place(context, "round")
-        return binary(try await coordinator.adapter(try Self.token(of: request), round: round))
+        let token = try Self.token(of: request)
+        let adapter = try await coordinator.adapter(token, round: round)
+        // Whoever does not read keeps neither the connection nor more than one part of the adapter.
+        let end = context.channel.eventLoop.scheduleTask(
+            in: .milliseconds(Int64(limits.adapterSeconds * 1000))
+        ) { [channel = context.channel] in channel.close(promise: nil) }
+        let body = ResponseBody(contentLength: adapter.readableBytes) { [coordinator] writer in
+            var rest = adapter
+            do {
+                while let part = rest.readSlice(length: min(rest.readableBytes, ServiceProtocol.pieceBytes)),
+                    part.readableBytes > 0
+                {
+                    try await writer.write(part)
+                }
+            } catch {
+                end.cancel()
+                await coordinator.transferEnded(token)
+                throw error
+            }
+            end.cancel()
+            await coordinator.transferEnded(token)
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok, headers: [.contentType: ServiceProtocol.contentType, .cacheControl: "no-store"],
+            body: body)
+    }
+
+    /// The enrolment file, for clients that have its fingerprint from elsewhere.
+    @Sendable private func enrolment(
+        _ request: Request, _ context: ServiceContext
+    ) async throws -> Response {
+        let bytes = try await coordinator.enrolmentFile(for: context.address)
+        return Response(
+            status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     @Sendable private func receipt(
@@ -58,6 +94,21 @@ struct ServiceRoutes {
         let offset = Int(try number(request, "offset", upTo: UInt64(Int32.max)))
         let total = Int(try number(request, "total", upTo: UInt64(Int64.max)))
         try await coordinator.admit(token, place, offset: offset, total: total)
+        do {
+            let answer = try await receiveBody(request, context, token, place, offset: offset, total: total)
+            await coordinator.transferEnded(token)
+            return answer
+        } catch {
+            await coordinator.transferEnded(token)
+            throw error
+        }
+    }
+
+    /// Reads a piece that was admitted, and hands it on as far as it came.
+    private func receiveBody(
+        _ request: Request, _ context: ServiceContext, _ token: [UInt8],
+        _ place: Coordinator.MessagePlace, offset: Int, total: Int
+    ) async throws -> Response {
         var bytes: [UInt8] = []
         do {
             bytes = try await readBody(

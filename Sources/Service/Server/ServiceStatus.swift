@@ -52,6 +52,12 @@ package struct ServiceStatus: Codable, Equatable, Sendable {
     package var bytesIn: Int
     package var isEncrypted: Bool
     package var isFinished: Bool
+
+    /// Seconds without a request after which a client counts as away.
+    package static let absentSeconds = 45
+
+    /// Clients that were heard of lately.
+    package var presentCount: Int { members.count { $0.silentSeconds < Self.absentSeconds } }
 }
 
 /// What a watcher of the server gets to hear.
