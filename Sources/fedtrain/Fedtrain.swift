@@ -17,8 +17,8 @@ struct Fedtrain: ParsableCommand {
             ReportCommand.self, AuditCommand.self, AccountCommand.self, DrillCommand.self,
             EvaluateCommand.self, GenerateCommand.self, AdapterCommand.self, TokenizeCommand.self,
             PretrainCommand.self, ServeCommand.self, JoinCommand.self, KeysCommand.self, RosterCommand.self,
-            BackupCommand.self, RestoreCommand.self, EmulatorCommand.self, StudyCommand.self, DataCommand.self,
-            StatusCommand.self, LogCommand.self, DoctorCommand.self,
+            BackupCommand.self, RestoreCommand.self, EmulatorCommand.self, StudyCommand.self,
+            DataCommand.self, StatusCommand.self, LogCommand.self, DoctorCommand.self,
             ExplainCommand.self, BenchCommand.self,
         ])
 }
