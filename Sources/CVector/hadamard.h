@@ -51,25 +51,32 @@ INLINE void among_vectors(V *v, int radix)
             }
 }
 
-// The levels at `distance`, 2·distance, … below radix·distance, in one pass.
-INLINE void pass(float *x, long count, long distance, int radix)
+// The levels at `distance`, 2·distance, … below radix·distance, in one pass, and then the factors `after`.
+INLINE void pass(float *x, const float *after, long count, long distance, int radix)
 {
     for (long start = 0; start < count; start += radix * distance)
         for (long offset = start; offset < start + distance; offset += LANES) {
             V v[8];
             for (int i = 0; i < radix; i++) v[i] = load(x + offset + i * distance);
             among_vectors(v, radix);
+            if (after)
+                for (int i = 0; i < radix; i++) v[i] = v[i] * load(after + offset + i * distance);
             for (int i = 0; i < radix; i++) store(x + offset + i * distance, v[i]);
         }
 }
 
-static void levels_from(float *x, long count, long distance)
+// The levels from `distance` to below `count`; the factors ride on the last pass, which has the numbers
+// in its registers.
+static void levels_from(float *x, const float *after, long count, long distance)
 {
-    for (; 4 * distance < count; distance *= 8) pass(x, count, distance, 8);
-    if (2 * distance < count)
-        pass(x, count, distance, 4);
-    else if (distance < count)
-        pass(x, count, distance, 2);
+    for (; 8 * distance < count; distance *= 8) pass(x, 0, count, distance, 8);
+    if (4 * distance < count) {
+        pass(x, after, count, distance, 8);
+    } else if (2 * distance < count) {
+        pass(x, after, count, distance, 4);
+    } else if (distance < count) {
+        pass(x, after, count, distance, 2);
+    }
 }
 
 static void hadamard_short(float *x, long count)
@@ -92,14 +99,17 @@ static void hadamard(float *x, const float *before, const float *after, long cou
 {
     // A product before the first level must not be fused with its sum: sets would differ.
 #pragma STDC FP_CONTRACT OFF
-    if (count < 8 * LANES) {
+    if (count <= 8 * LANES) {
         if (before) multiply(x, before, count);
         hadamard_short(x, count);
         if (after) multiply(x, after, count);
         return;
     }
-    // What fits the first-level cache goes through all of its levels before the next part is touched.
-    const long part = count < 8192 ? count : 8192;
+    // What fits the first-level cache goes through all of its levels before the next part is touched. With
+    // factors at the end the parts are smaller, so that the last pass takes few vectors at a time: their
+    // distance puts them and their factors into the same set of the cache.
+    const long most = after ? 4096 : 8192;
+    const long part = count < most ? count : most;
     for (long start = 0; start < count; start += part) {
         for (long offset = start; offset < start + part; offset += 8 * LANES) {
             V v[8];
@@ -111,8 +121,7 @@ static void hadamard(float *x, const float *before, const float *after, long cou
             among_vectors(v, 8);
             for (int i = 0; i < 8; i++) store(x + offset + i * LANES, v[i]);
         }
-        levels_from(x + start, part, 8 * LANES);
+        levels_from(x + start, count == part ? after : 0, part, 8 * LANES);
     }
-    levels_from(x, count, part);
-    if (after) multiply(x, after, count);
+    levels_from(x, after, count, part);
 }

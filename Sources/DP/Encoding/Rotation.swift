@@ -55,24 +55,33 @@ public struct Rotation: Sendable {
 
     /// Rotates `x`, of `dimension` coordinates, in place.
     public func apply(to x: UnsafeMutableBufferPointer<Float>) {
+        apply(to: x, level: WalshHadamard.levels.last!)
+    }
+
+    /// With one of the processor's sets of instructions; all give the same bits.
+    package func apply(to x: UnsafeMutableBufferPointer<Float>, level: Int) {
         precondition(x.count == dimension)
         signs.withUnsafeBufferPointer { signs in
             for (block, start) in starts.enumerated() {
                 WalshHadamard.transform(
                     x.baseAddress! + start, before: signs.baseAddress! + block * blockLength,
-                    count: blockLength)
+                    count: blockLength, level: level)
             }
         }
     }
 
     /// Undoes `apply`, up to single-precision rounding.
     public func applyInverse(to x: UnsafeMutableBufferPointer<Float>) {
+        applyInverse(to: x, level: WalshHadamard.levels.last!)
+    }
+
+    package func applyInverse(to x: UnsafeMutableBufferPointer<Float>, level: Int) {
         precondition(x.count == dimension)
         signs.withUnsafeBufferPointer { signs in
             for (block, start) in starts.enumerated().reversed() {
                 WalshHadamard.transform(
                     x.baseAddress! + start, after: signs.baseAddress! + block * blockLength,
-                    count: blockLength)
+                    count: blockLength, level: level)
             }
         }
     }

@@ -1,8 +1,15 @@
 import CVector
 
 /// The unnormalised Walsh–Hadamard transform, in place: one loop in the processor's best instructions.
-enum WalshHadamard {
-    nonisolated(unsafe) private static let loops = vector_loops_for(vector_level_max())
+package enum WalshHadamard {
+    /// The processor's sets of instructions, from the plain one, which every processor has, to its best.
+    package static let levels = Array(0...Int(vector_level_max()))
+
+    package static func name(ofLevel level: Int) -> String {
+        String(cString: vector_loops_for(Int32(level)).pointee.name)
+    }
+
+    nonisolated(unsafe) private static let loops = levels.map { vector_loops_for(Int32($0)) }
 
     /// Replaces x by after·H·(before·x), H the ±1 Hadamard matrix in natural order; H·H = count·I.
     ///
@@ -10,9 +17,9 @@ enum WalshHadamard {
     /// processor, so results are the same bits everywhere. Cost: count·log2(count) additions.
     static func transform(
         _ x: UnsafeMutablePointer<Float>, before: UnsafePointer<Float>? = nil,
-        after: UnsafePointer<Float>? = nil, count: Int
+        after: UnsafePointer<Float>? = nil, count: Int, level: Int
     ) {
         precondition(count > 0 && count & (count - 1) == 0, "the length must be a power of two")
-        loops.pointee.hadamard(x, before, after, count)
+        loops[level].pointee.hadamard(x, before, after, count)
     }
 }

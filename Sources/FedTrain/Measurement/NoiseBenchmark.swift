@@ -16,8 +16,7 @@ public enum NoiseBenchmark {
             table(stopwatch, .discreteGaussian(variance: 1_048_576)),
             table(stopwatch, .skellam(variance: 1_048_576)),
             seeded(stopwatch, .skellam(variance: 1_048_576)),
-            rotation(stopwatch, dimension: 1 << 20),
-        ]
+        ] + rotations(stopwatch, dimension: 1 << 20)
     }
 
     private static func discreteGaussian(_ stopwatch: Stopwatch, variance: Int) -> Measurement {
@@ -58,25 +57,35 @@ public enum NoiseBenchmark {
     }
 
     /// Bytes of the vector per second; a copy reads and writes them once, the rotation computes besides.
-    private static func rotation(_ stopwatch: Stopwatch, dimension: Int) -> Measurement {
+    private static func rotations(_ stopwatch: Stopwatch, dimension: Int) -> [Measurement] {
         let rotation = Rotation(
             dimension: dimension, seed: [UInt8](repeating: 1, count: Rotation.seedLength))
         var values = (0..<dimension).map { Float($0 % 17) }
         var copy = [Float](repeating: 0, count: dimension)
-        let seconds = values.withUnsafeMutableBufferPointer { values in
+        let gigabytes = Double(4 * dimension) / 1e9
+        return values.withUnsafeMutableBufferPointer { values in
             copy.withUnsafeMutableBufferPointer { copy in
-                pairedSeconds(repetitions: 41, stopwatch) {
-                    rotation.apply(to: values)
-                } _: {
-                    copy.baseAddress!.update(from: values.baseAddress!, count: values.count)
+                WalshHadamard.levels.flatMap { level in
+                    [false, true].map { isInverse in
+                        let seconds = pairedSeconds(repetitions: 41, stopwatch) {
+                            if isInverse {
+                                rotation.applyInverse(to: values, level: level)
+                            } else {
+                                rotation.apply(to: values, level: level)
+                            }
+                        } _: {
+                            copy.baseAddress!.update(from: values.baseAddress!, count: values.count)
+                        }
+                        return Measurement(
+                            name:
+                                "\(isInverse ? "inverse rotation" : "rotation") of \(dimension) coordinates in "
+                                + "Hadamard blocks of \(rotation.blockLength), "
+                                + "\(WalshHadamard.name(ofLevel: level)), against a memory copy",
+                            value: gigabytes / seconds.first, unit: "GB/s", limit: gigabytes / seconds.second)
+                    }
                 }
             }
         }
-        let gigabytes = Double(4 * dimension) / 1e9
-        return Measurement(
-            name: "rotation of \(dimension) coordinates in Hadamard blocks of \(rotation.blockLength), "
-                + "against a memory copy",
-            value: gigabytes / seconds.first, unit: "GB/s", limit: gigabytes / seconds.second)
     }
 
     private static func medianSeconds(_ stopwatch: Stopwatch, _ body: () -> Void) -> Double {
