@@ -13,7 +13,13 @@ import Glibc
 public struct PLDAccountant: Accountant {
     public let name = "pld"
 
-    public init() {}
+    /// How much the grid may raise ε, relative to it.
+    private let accuracy: Double
+
+    public init() { accuracy = 4e-5 }
+
+    /// Bounds that may be looser, and take less time: for finding where to look.
+    init(accuracy: Double) { self.accuracy = accuracy }
 
     public func epsilon(of tally: EventTally, delta: Double) throws(AccountingError) -> EpsilonInterval {
         try requireDelta(delta)
@@ -33,7 +39,7 @@ public struct PLDAccountant: Accountant {
         for pass in 0..<2 {
             let expected = min(max(point.epsilon, found.lower), found.upper)
             let compositions = Self.compose(
-                parts, at: point, rise: Self.accuracy * point.tilt * expected, outside: outside)
+                parts, at: point, rise: accuracy * point.tilt * expected, outside: outside)
             let worst = compositions.map { $0.epsilon(delta: delta) ?? .infinity }.max()!
             found = found.capped(at: worst, basis: parts.basis)
             if parts.isExact {
@@ -42,7 +48,7 @@ public struct PLDAccountant: Accountant {
             }
             // A second pass only where charges for arithmetic moved ε by more than its grid may.
             let charged = compositions.map { $0.charged(epsilon: worst) }.max()!
-            guard pass == 0, worst > 0, charged > 2 * Self.accuracy * point.tilt * worst else { break }
+            guard pass == 0, worst > 0, charged > 2 * accuracy * point.tilt * worst else { break }
             outside = compositions.map { $0.outsideAllowed(epsilon: worst, delta: delta) }.min()!
             point = parts.saddlepoint { Saddlepoint($0, step: $1, epsilon: worst) }
         }
@@ -64,7 +70,7 @@ public struct PLDAccountant: Accountant {
         }
         guard !parts.sampled.isEmpty, !parts.isExtreme else { return found }
         let point = parts.saddlepoint { Saddlepoint($0, step: $1, epsilon: epsilon) }
-        let compositions = Self.compose(parts, at: point, rise: 10 * Self.accuracy)
+        let compositions = Self.compose(parts, at: point, rise: 10 * accuracy)
         found = found.capped(
             at: compositions.map { $0.delta(epsilon: epsilon) }.max()!, basis: parts.basis)
         guard parts.isExact else { return found }
@@ -219,9 +225,6 @@ public struct PLDAccountant: Accountant {
             step *= 2
         }
     }
-
-    /// How much the grid may raise ε, relative to it.
-    private static let accuracy = 4e-5
 
     /// The grid's step. Splitting a mass over a cell of width h raises its moment E[e^{θL}] by a
     /// factor of at most 1 + θ(θ+1)h²/8, on average two thirds of that, so n events raise ln δ by

@@ -70,8 +70,9 @@ public enum AccountBenchmark {
         let tally = try EventTally(
             PrivacyEvent(unit: .client, adjacency: .zeroOut, kind: .gaussian(noiseMultiplier: 4)), count: 10)
         let sampled = try EventTally(cases[0].event, count: 1000)
-        // ε of μ = √10/4 at δ = 1e-6, and the optimal conversion of ρ = 5/16, by 50-digit arithmetic.
-        let gaussian = 3.747217991426813
+        // ε of μ = √10/4 at δ = 1e-6, and the optimal conversion of ρ = 5/16, by 60-digit arithmetic.
+        let exact = ["gdp": 3.7472179914268127, "zcdp": 4.0102807761920165]
+        let bars = ["gdp": 1e-12, "zcdp": 1e-9]
         var results: [Measurement] = []
         let repeats = 200
         for (accountant, limit) in [
@@ -87,13 +88,26 @@ public enum AccountBenchmark {
                 Measurement(
                     name: "\(accountant.name) conversion", value: timed.seconds / Double(runs), unit: "s",
                     limit: limit))
-            if accountant is GDPAccountant {
+            if let truth = exact[accountant.name], let bar = bars[accountant.name] {
                 results.append(
                     Measurement(
-                        name: "gdp conversion's error", value: abs(timed.answer.upper / gaussian - 1),
-                        unit: "relative", limit: 1e-12))
+                        name: "\(accountant.name) conversion's error",
+                        value: abs(timed.answer.upper / truth - 1), unit: "relative", limit: bar))
             }
         }
+        // The small shift at which the two terms of δ(ε) nearly cancel.
+        let small = best(3, stopwatch) {
+            for _ in 1..<repeats { _ = GaussianTradeOff.epsilon(mu: 1.0 / 1500, delta: 7e-6) }
+            return GaussianTradeOff.epsilon(mu: 1.0 / 1500, delta: 7e-6)
+        }
+        results += [
+            Measurement(
+                name: "gdp conversion, μ = 1/1500", value: small.seconds / Double(repeats), unit: "s",
+                limit: 1e-4),
+            Measurement(
+                name: "gdp conversion's error, μ = 1/1500",
+                value: abs(small.answer.upper / 0.0012799925957957464 - 1), unit: "relative", limit: 1e-12),
+        ]
         return results
     }
 
@@ -101,7 +115,8 @@ public enum AccountBenchmark {
         let targets: [(rate: Rational, count: Int, epsilon: Double, delta: Double)] = [
             (Rational(1, 100), 1000, 1, 1e-5), (Rational(1, 20), 500, 2, 1e-6),
             (Rational(1, 10), 100, 8, 1e-6),
-            (Rational(1, 250), 2500, 1, 1e-5),
+            (Rational(1, 250), 2500, 1, 1e-5), (Rational(1, 1000), 10_000, 1, 1e-8),
+            (Rational(1, 1000), 10_000, 2, 1e-8),
         ]
         var results: [Measurement] = []
         for target in targets {

@@ -14,7 +14,8 @@ WANTED = [
     "integer_noise_gdp_per_unit_shift", "integer_noise_gdp_vector_shift", "rdp_point_to_eps",
     "calibrate_gaussian_single", "calibrate_poisson_gaussian_noise_multiplier",
     "distributed_discrete", "skellam_renyi_scalar", "sum_discrete_gaussian_renyi_scalar",
-    "sum_of_discrete_gaussians", "one_run_audit",
+    "sum_of_discrete_gaussians", "one_run_audit", "discrete_gaussian_pmf", "rounded_l2_norm_bound",
+    "bandmf_gboard",
 ]
 
 source = json.load(open(sys.argv[1]))
