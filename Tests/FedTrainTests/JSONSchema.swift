@@ -38,6 +38,14 @@ struct JSONSchema {
                 for (index, item) in (value.array ?? []).enumerated() {
                     found += check(item, rule, "\(path)[\(index)]")
                 }
+            case "prefixItems":
+                for (index, (item, rule)) in zip(value.array ?? [], rule.array ?? []).enumerated() {
+                    found += check(item, rule, "\(path)[\(index)]")
+                }
+            case "minItems":
+                if (value.array?.count ?? 0) < rule.integer ?? 0 { found.append("\(path): is too short") }
+            case "maxItems":
+                if (value.array?.count ?? 0) > rule.integer ?? 0 { found.append("\(path): is too long") }
             case "properties", "patternProperties", "additionalProperties":
                 break
             default:

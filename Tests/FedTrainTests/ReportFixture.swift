@@ -12,9 +12,18 @@ struct ReportFixture {
 
     static let start = 1_795_000_000
 
+    /// In which rounds clients are lost.
+    enum Losses {
+        /// In three of the first rounds.
+        case scripted
+        /// Besides, in every round another number at another stage.
+        case everyRound
+    }
+
     init(
         unit: PrivacyUnit = .record, rounds: Int = 8, seed: UInt64 = 7, close: Bool = true,
-        facts: [String: String] = [:], remark: String = "site 3 was restarted by hand in round 4"
+        facts: [String: String] = [:], remark: String = "site 3 was restarted by hand in round 4",
+        losses: Losses = .scripted
     ) throws {
         let random = StreamRandom(seed: seed, label: "report fixture")
         var source = random
@@ -22,7 +31,7 @@ struct ReportFixture {
         let plan = try Self.plan(unit: unit, rounds: rounds, facts: facts)
         let storage = MemoryLedgerStorage()
         let file = try LedgerFile.create(in: storage, key: key, plan: plan, at: Self.start)
-        for round in 1...rounds { try Self.run(round, in: file) }
+        for round in 1...rounds { try Self.run(round, in: file, losses) }
         let end = Self.start + 60 * (rounds + 1)
         for (name, value) in [("base", 0.0817), ("site 1 alone", 0.2303), ("federation", 0.7412)] {
             try file.score(
@@ -59,7 +68,7 @@ struct ReportFixture {
             baseModel: .of([1]), adapterLayout: .of([2]), codeVersion: FedTrainVersion.text, facts: all)
     }
 
-    private static func run(_ round: Int, in file: LedgerFile) throws {
+    private static func run(_ round: Int, in file: LedgerFile, _ losses: Losses) throws {
         let time = start + round * 60
         let permit = try file.reserve(round: round, at: time)
         _ = consume permit
@@ -83,6 +92,12 @@ struct ReportFixture {
             complete([.advertiseKeys, .shareKeys], 8)
             complete([.submitMaskedInput], round == 3 ? 6 : 8)
             complete([.confirmSurvivors, .unmask], round == 3 ? 6 : round == 5 ? 7 : 8)
+            if losses == .everyRound, round > 6 {
+                counts.completed[.shareKeys] = 8 - round % 2
+                complete([.submitMaskedInput], 8 - round % 2 - round / 2 % 2)
+                complete([.confirmSurvivors], 8 - round % 2 - round / 2 % 2)
+                complete([.unmask], 8 - round % 2 - round / 2 % 2 - round / 4 % 2)
+            }
             try file.commit(round: round, survivors: counts.survivors, at: time + 8, payload: counts.payload)
             var payload = counts.payload
             payload["adapter"] = Digest.of([UInt8(truncatingIfNeeded: round)]).hex

@@ -51,8 +51,8 @@ struct ReportTests {
     func checklist() throws {
         let bytes = try PrivacyReport(ledger: ReportFixture().ledger).json()
         let document = try JSON.parse(bytes)
-        #expect(bytes == Array((document.text(.indented) + "\n").utf8), "one spelling")
-        #expect(document["schema"]?.string == "fedtrain-report/1")
+        #expect(bytes == Array((document.text(.rows) + "\n").utf8), "one spelling")
+        #expect(document["schema"]?.string == "fedtrain-report/2")
         let items = [
             "identity", "releases", "unit", "adjacency", "adversaries", "mechanism", "composition",
             "guarantee", "amplification", "sideReleases", "assumptions", "deviations", "audit", "utility",
@@ -76,21 +76,29 @@ struct ReportTests {
     @Test("rounds appear as the ledger has them: outcome, counts, charge")
     func rounds() throws {
         let document = try JSON.parse(PrivacyReport(ledger: ReportFixture().ledger).json())
-        let clients = try #require(document["figures"]?["clientsByRound"]?.array)
+        let clients = try figure("clientsByRound", of: document)
         #expect(clients.count == 8)
         #expect(clients[2]["mask"]?.integer == 6 && clients[2]["outcome"]?.string == "released")
         #expect(clients[3]["mask"]?.integer == 5 && clients[3]["outcome"]?.string == "aborted, charged")
         #expect(clients[3]["unmask"]?.isNull == true)
-        let losses = try #require(
-            document["figures"]?["epsilonByRound"]?.array?.compactMap { $0["epsilon"]?.number })
+        let losses = try figure("epsilonByRound", of: document).compactMap { $0["epsilon"]?.number }
         #expect(losses.count == 8)
         #expect(losses[3] > losses[2], "an aborted round that let vectors out is charged")
         #expect(losses[5] == losses[4], "a round given back is not")
         #expect(document["composition"]?["roundsCharged"]?.integer == 7)
         #expect(document["composition"]?["roundsReleased"]?.integer == 6)
-        let noise = try #require(document["figures"]?["noiseByRound"]?.array)
+        let noise = try figure("noiseByRound", of: document)
         #expect(noise.allSatisfy { $0["delivered"]!.number! >= $0["required"]!.number! })
         #expect(noise.count == 6)
+    }
+
+    /// A figure's rows by their columns' keys.
+    private func figure(_ key: String, of document: JSON) throws -> [[String: JSON]] {
+        let table = try #require(document["figures"]?[key])
+        let keys = try #require(table["columns"]?.array).compactMap(\.string)
+        return try #require(table["rows"]?.array).map { row in
+            Dictionary(uniqueKeysWithValues: zip(keys, row.array ?? []))
+        }
     }
 
     @Test("the headline names unit, δ, adversary; “private” never stands without a number")
@@ -200,7 +208,7 @@ struct ReportTests {
         #expect(document["identity"]?["ledgerOf"]?.string == "client site-3")
         #expect(document["composition"]?["roundsCharged"]?.integer == 2)
         #expect(document["figures"]?["clientsByRound"] == nil && document["figures"]?["noiseByRound"] == nil)
-        let first = document["figures"]?["epsilonByRound"]?.array?.first
+        let first = try figure("epsilonByRound", of: document).first
         #expect(first?["outcome"]?.string == "masked vector sent")
     }
 

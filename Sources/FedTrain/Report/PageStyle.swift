@@ -23,6 +23,7 @@ enum PageStyle {
         .plot .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
         .plot .dashed{stroke-dasharray:6 4;stroke-linecap:butt}
         .plot .fill{stroke:none}
+        .plot .line.dots{stroke-width:6}.plot .line.fine{stroke-width:3}
         .plot .line.t1{stroke:var(--t1)}.plot .fill.t1{fill:var(--t1)}
         .plot .line.t2{stroke:var(--t2)}.plot .fill.t2{fill:var(--t2)}
         .plot .line.t3{stroke:var(--t3)}.plot .fill.t3{fill:var(--t3)}
@@ -73,6 +74,7 @@ enum PageStyle {
         figure svg{display:block;width:100%;height:auto}
         figcaption{color:var(--soft);font-size:.88rem;margin:.3em 0 .8em}
         .scroll{overflow-x:auto;max-width:100%}
+        .note{color:var(--soft);font-size:.82rem;margin:.6em 0 0}
         figure .scroll{max-height:300px;overflow:auto}
         table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
         th,td{text-align:left;padding:5px 10px 5px 0;border-bottom:1px solid var(--rule);vertical-align:top}
@@ -92,9 +94,12 @@ enum PageStyle {
         """
 
     private static let paperRules = """
-        @media print{body{font-size:10.5pt}main{max-width:none;padding:0}\
-        figure,.tile,.guarantee,tr{break-inside:avoid}h2{break-after:avoid}\
+        @media print{body{font-size:9.5pt;line-height:1.4}main{max-width:none;padding:0}\
+        .tile,.guarantee,.notice,tr,figure svg,figcaption{break-inside:avoid}\
+        h2,h3,figure svg{break-after:avoid}h2{margin-top:1.6em}\
+        .figures{display:block}figure{margin:0 0 14px;break-inside:auto}figure svg{max-width:12.5cm;margin:0 auto}\
         figure .scroll{max-height:none;overflow:visible}.scroll{overflow:visible}\
-        thead th{position:static}}
+        table{font-size:8pt}th,td{padding:2px 8px 2px 0}thead th{position:static}\
+        .tiles{grid-template-columns:repeat(7,1fr);gap:6px}.tile{padding:6px 8px}.tile b{font-size:1.15rem}}
         """
 }

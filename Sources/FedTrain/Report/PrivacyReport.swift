@@ -46,7 +46,7 @@ public struct PrivacyReport: Sendable {
         epsilonPlot = ReportPlots.epsilonByRound(account).svg
     }
 
-    /// The report for programs: canonical JSON, schema `fedtrain-report/1`.
+    /// The report for programs: canonical JSON, schema `fedtrain-report/2`.
     public func json() -> [UInt8] { document.json }
 
     /// The report for people: one HTML file without outside resources or scripts.

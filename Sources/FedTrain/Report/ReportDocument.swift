@@ -38,11 +38,14 @@ struct ReportDocument: Sendable {
         let caption: String
         let columns: [Column]
         let rows: [[ReportValue]]
+        /// Rows that a page of many shows by themselves.
+        var notable: Set<Int> = []
 
         struct Column: Sendable {
             let key: String
             let label: String
             var isNumber = true
+            var condensing = Condensing.last
         }
     }
 

@@ -93,6 +93,7 @@ extension ReportDocument {
     }
 
     private static func write(_ table: Table, into page: inout Markup) {
+        let condensed = table.condensed
         // Scrollable boxes can be reached with the keyboard.
         page.element(
             "div", ["class": "scroll", "tabindex": "0", "role": "group", "aria-label": table.caption]
@@ -108,7 +109,7 @@ extension ReportDocument {
                     }
                 }
                 page.element("tbody") { page in
-                    for row in table.rows {
+                    for row in condensed?.rows ?? table.rows {
                         page.element("tr") { page in
                             for (column, value) in zip(table.columns, row) {
                                 page.element("td", ["class": column.isNumber ? "n" : "t"]) {
@@ -120,6 +121,7 @@ extension ReportDocument {
                 }
             }
         }
+        if let condensed { page.element("p", ["class": "note"], condensed.note) }
     }
 
     private static func write(_ value: ReportValue, into page: inout Markup) {

@@ -4,6 +4,8 @@ extension JSON {
         case compact
         /// Two spaces per level and `": "`, as Python's `json.dump(indent=2)` writes.
         case indented
+        /// As `indented`, but an array of plain values stays on one line: for tables.
+        case rows
     }
 
     /// This document as UTF-8 text. Scalars outside ASCII are written as they are.
@@ -35,6 +37,16 @@ extension JSON {
     }
 }
 
+extension JSON {
+    /// Whether this is neither an array nor an object.
+    fileprivate var isPlain: Bool {
+        switch self {
+        case .array, .object: false
+        case .null, .bool, .integer, .real, .string: true
+        }
+    }
+}
+
 private struct JSONWriter {
     let layout: JSON.Layout
     var text = ""
@@ -46,6 +58,14 @@ private struct JSONWriter {
         case .integer(let value): text += String(value)
         case .real(let value): text += number(value)
         case .string(let value): text += JSON.quoted(value)
+        case .array(let elements)
+        where layout == .rows && !elements.isEmpty && elements.allSatisfy(\.isPlain):
+            text += "["
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text += ", " }
+                write(element, level: level)
+            }
+            text += "]"
         case .array(let elements):
             bracketed("[", "]", isEmpty: elements.isEmpty, level: level) { writer in
                 for (index, element) in elements.enumerated() {
@@ -81,7 +101,7 @@ private struct JSONWriter {
     }
 
     private mutating func newLine(level: Int) {
-        guard layout == .indented else { return }
+        guard layout != .compact else { return }
         text += "\n" + String(repeating: "  ", count: level)
     }
 

@@ -74,7 +74,7 @@ extension LinePlot.Series {
                     "d": PlotMarks.path(places, stairs: style == .stairs),
                 ])
         case .dots:
-            for place in places { PlotMarks.dot(place, tone: tone, into: &svg) }
+            PlotMarks.dots(places, tone: tone, into: &svg)
         case .crosses:
             for place in places { PlotMarks.cross(place, tone: tone, into: &svg) }
         }

@@ -6,8 +6,8 @@ package enum PlotMarks {
     static func path(_ points: [Point], stairs: Bool) -> String {
         var text = ""
         for (index, point) in points.enumerated() {
-            let x = Figures.fixed(point.x)
-            let y = Figures.fixed(point.y)
+            let x = place(point.x)
+            let y = place(point.y)
             if index == 0 {
                 text += "M\(x) \(y)"
             } else {
@@ -17,10 +17,24 @@ package enum PlotMarks {
         return text
     }
 
-    /// A rectangle as a subpath, so that a thousand bars of one tone are one element.
-    static func bar(x: Double, y: Double, width: Double, height: Double) -> String {
-        "M\(Figures.fixed(x)) \(Figures.fixed(y))h\(Figures.fixed(width))v\(Figures.fixed(height))"
-            + "h\(Figures.fixed(-width))z"
+    /// A tenth of a unit is a tenth of a pixel or so.
+    private static func place(_ value: Double) -> String { Figures.fixed(value, places: 1) }
+
+    /// A rectangle as a subpath, so that a thousand bars of one tone are one element. Neighbours that share
+    /// an edge round it alike.
+    static func bar(left: Double, right: Double, top: Double, bottom: Double) -> String {
+        "M\(place(left)) \(place(top))H\(place(right))V\(place(bottom))H\(place(left))z"
+    }
+
+    /// Dots of one tone as one element: lines of no length with round ends, smaller where there are many.
+    static func dots(_ points: [Point], tone: PlotFrame.Tone, into svg: inout Markup) {
+        guard !points.isEmpty else { return }
+        svg.empty(
+            "path",
+            [
+                "class": "line dots \(points.count > 200 ? "fine " : "")\(tone.rawValue)",
+                "d": points.map { "M\(place($0.x)) \(place($0.y))h0" }.joined(),
+            ])
     }
 
     static func dot(_ point: Point, tone: PlotFrame.Tone, into svg: inout Markup) {
@@ -53,7 +67,10 @@ package enum PlotMarks {
         case .block:
             svg.empty(
                 "path",
-                ["class": "fill \(entry.tone.rawValue)", "d": bar(x: x + 3, y: y - 6, width: 12, height: 12)])
+                [
+                    "class": "fill \(entry.tone.rawValue)",
+                    "d": bar(left: x + 3, right: x + 15, top: y - 6, bottom: y + 6),
+                ])
         case .dot: dot((x + 9, y), tone: entry.tone, into: &svg)
         case .cross: cross((x + 9, y), tone: entry.tone, into: &svg)
         }

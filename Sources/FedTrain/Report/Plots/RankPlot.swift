@@ -58,7 +58,8 @@ package struct RankPlot {
                     "path",
                     [
                         "class": "fill \(bar.tone.rawValue)",
-                        "d": PlotMarks.bar(x: left, y: top, width: max(1, width), height: 18),
+                        "d": PlotMarks.bar(
+                            left: left, right: left + max(1, width), top: top, bottom: top + 18),
                     ])
                 svg.element(
                     "text",

@@ -55,19 +55,30 @@ package struct StackedBarPlot {
         if let limit { legend.append(.init(name: limit.name, tone: .limit, mark: .dashed)) }
         let frame = PlotFrame(verticalAxis: vertical, legend: legend)
         let band = (frame.right - frame.left) / Double(max(1, count))
-        let width = min(26, band * (count > 120 ? 1 : 0.72))
+        let width = min(26, count > 120 ? band : band * 0.72)
 
         return frame.svg(title: title, summary: summary, horizontal: horizontal, vertical: vertical) { svg in
             var base = [Double](repeating: 0, count: count)
             for layer in shown {
                 var path = ""
-                for bar in 0..<count where layer.heights[bar] > 0 {
-                    let bottom = frame.y(vertical.fraction(base[bar]))
-                    base[bar] += layer.heights[bar]
-                    let top = frame.y(vertical.fraction(base[bar]))
-                    let centre = frame.left + (Double(bar) + 0.5) * band
-                    path += PlotMarks.bar(x: centre - width / 2, y: top, width: width, height: bottom - top)
+                var bar = 0
+                while bar < count {
+                    let (low, height) = (base[bar], layer.heights[bar])
+                    // Bars that touch and are alike are one.
+                    var end = bar + 1
+                    while width == band, end < count, base[end] == low, layer.heights[end] == height {
+                        end += 1
+                    }
+                    if height > 0 {
+                        let left = frame.left + (Double(bar) + 0.5) * band - width / 2
+                        path += PlotMarks.bar(
+                            left: left, right: left + width + Double(end - bar - 1) * band,
+                            top: frame.y(vertical.fraction(low + height)),
+                            bottom: frame.y(vertical.fraction(low)))
+                    }
+                    bar = end
                 }
+                for bar in 0..<count { base[bar] += layer.heights[bar] }
                 svg.empty("path", ["class": "fill \(layer.tone.rawValue)", "d": path])
             }
             if let limit {

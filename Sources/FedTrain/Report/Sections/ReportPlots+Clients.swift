@@ -50,10 +50,10 @@ extension ReportPlots {
             table: .init(
                 key: "clientsByRound", caption: "Clients after each stage",
                 columns: [
-                    .init(key: "round", label: "round"),
-                    .init(key: "outcome", label: "outcome", isNumber: false),
-                    .init(key: "invited", label: "invited"),
-                ] + RoundCounts.stages.map { .init(key: $0.name, label: $0.name) },
+                    .init(key: "round", label: "round", condensing: .span),
+                    .init(key: "outcome", label: "outcome", isNumber: false, condensing: .tally),
+                    .init(key: "invited", label: "invited", condensing: .range),
+                ] + RoundCounts.stages.map { .init(key: $0.name, label: $0.name, condensing: .range) },
                 rows: rounds.map { round in
                     [
                         .count(round.number), .text(outcome(round.outcome)),
@@ -62,7 +62,7 @@ extension ReportPlots {
                         + RoundCounts.stages.map { stage in
                             round.counts?.completed[stage].map { .count($0) } ?? .absent
                         }
-                }))
+                }, notable: notable(rounds)))
     }
 
     // MARK: Scores

@@ -66,11 +66,16 @@ enum ReportPlots {
             table: .init(
                 key: "epsilonByRound", caption: "ε by round",
                 columns: [
-                    .init(key: "round", label: "round"),
-                    .init(key: "outcome", label: "outcome", isNumber: false),
+                    .init(key: "round", label: "round", condensing: .span),
+                    .init(key: "outcome", label: "outcome", isNumber: false, condensing: .tally),
                     .init(key: "epsilon", label: "ε spent"), .init(key: "planned", label: "ε planned"),
-                    .init(key: "reason", label: "reason", isNumber: false),
-                ], rows: rows))
+                    .init(key: "reason", label: "reason", isNumber: false, condensing: .tally),
+                ], rows: rows, notable: notable(account.history.rounds)))
+    }
+
+    /// Places of the rounds that did not end as rounds should.
+    static func notable(_ rounds: [RunHistory.Round]) -> Set<Int> {
+        Set(rounds.indices.filter { rounds[$0].outcome != .released && rounds[$0].outcome != .sent })
     }
 
     static func outcome(_ outcome: RunHistory.Outcome) -> String {
@@ -150,9 +155,10 @@ enum ReportPlots {
             table: .init(
                 key: "noiseByRound", caption: "Noise by round",
                 columns: [
-                    .init(key: "round", label: "round"), .init(key: "contributions", label: "contributions"),
-                    .init(key: "shares", label: "shares counted"),
-                    .init(key: "delivered", label: "delivered"),
+                    .init(key: "round", label: "round", condensing: .span),
+                    .init(key: "contributions", label: "contributions", condensing: .range),
+                    .init(key: "shares", label: "shares counted", condensing: .range),
+                    .init(key: "delivered", label: "delivered", condensing: .least),
                     .init(key: "required", label: "required"),
                 ],
                 rows: delivered.map { round, value in
