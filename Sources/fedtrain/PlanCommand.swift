@@ -53,6 +53,16 @@ struct PlanCommand: ResultCommand {
             let failureLog2: Double
         }
 
+        /// How often a client takes part at most; its own ledger enforces it.
+        struct Participation: Encodable {
+            /// All clients; `clients` of them take their turn in a round.
+            let population: Int
+            let limit: Int?
+            let gap: Int
+            /// Rounds of this run that one client can be in, for which ε is computed.
+            let most: Int
+        }
+
         let epsilon: Epsilon
         let budget: Double
         let spentBefore: Double
@@ -61,6 +71,7 @@ struct PlanCommand: ResultCommand {
         let accountant: String
         let rounds: Int
         let clients: Int
+        let participation: Participation
         let minSurvivors: Int
         let colluders: Int
         let profile: String
@@ -130,6 +141,9 @@ struct PlanCommand: ResultCommand {
             budget: plan.epsilonMax.asDouble, spentBefore: prepared.prior.epsilon.asDouble,
             delta: plan.delta.asDouble, unit: plan.unit.rawValue,
             accountant: plan.accountantKind.rawValue, rounds: plan.rounds, clients: plan.clients,
+            participation: .init(
+                population: plan.population, limit: plan.participation.limit, gap: plan.participation.gap,
+                most: plan.participationsMax),
             minSurvivors: plan.minSurvivors, colluders: plan.colluders, profile: plan.profile.name,
             dimension: plan.aggregation.length,
             noiseMultiplier: plan.aggregation.noiseMultiplierSquared.asDouble.squareRoot(),
@@ -188,7 +202,8 @@ struct PlanCommand: ResultCommand {
                 + "\(payload.rounds) rounds (budget \(decimal(payload.budget, 4)), accountant \(payload.accountant))",
             "noise multiplier \(decimal(payload.noiseMultiplier, 4)); each client adds noise of "
                 + "\(decimal(payload.noisePerClient, 1)) integer steps, the clip norm spans \(payload.clipSteps)",
-            "\(payload.clients) clients, at least \(payload.minSurvivors) must survive, "
+            describe(payload.participation, clients: payload.clients)
+                + "at least \(payload.minSurvivors) must survive, "
                 + "\(payload.colluders) may collude; \(payload.profile)",
             "\(payload.dimension) coordinates of \(payload.modulusBits) bits; a round's sum wraps with "
                 + "probability at most \(scientific(payload.wrapProbability)) (\(payload.wrapArgument) bound)",
@@ -215,7 +230,7 @@ struct PlanCommand: ResultCommand {
         )
         lines += solved.settings.map { "  \($0.path): \($0.value)" }
         if solved.unknown == PlanUnknown.cohort.rawValue {
-            lines.append("  and bring \(payload.clients) clients")
+            lines.append("  and bring \(payload.participation.population) clients")
         }
         let kept = overrides.filter { override in
             !solved.settings.contains { override.hasPrefix("\($0.path)=") }
@@ -224,6 +239,12 @@ struct PlanCommand: ResultCommand {
             .map { "--set \($0)" }.joined(separator: " ")
         lines.append("next: fedtrain plan \(file) \(options)")
         return lines.joined(separator: "\n")
+    }
+
+    private static func describe(_ participation: Payload.Participation, clients: Int) -> String {
+        guard participation.gap > 1 || participation.limit != nil else { return "\(clients) clients, " }
+        return "\(clients) of \(participation.population) clients a round, none in two rounds less than "
+            + "\(participation.gap) apart or in more than \(participation.most); "
     }
 
     private static func describe(_ wrap: Payload.WrapFigures) -> String {

@@ -121,6 +121,48 @@ import Testing
         #expect(run.data["unit"] as? String == "client")
     }
 
+    @Test func clientsTakeTurnsAndTheirLedgersEnforceTheGap() throws {
+        let file = try workspace()
+        let turns = [
+            "--set", "rounds.count=4", "--set", "rounds.minSurvivors=3", "--set", "privacy.colluders=0",
+            "--set", "data.recordsPerSite=24", "--set", "data.heldOutCount=12", "--set", "simulation.lose=[]",
+            "--set", "privacy.noiseMultiplier=1", "--set", "privacy.epsilon=50",
+            "--set", "report.operator=Clinic", "--set", "report.contact=dpo@clinic.example",
+        ]
+        let gap = turns + ["--set", "privacy.participationGap=2", "--set", "privacy.participationLimit=2"]
+        let plan = try command.run(["plan", file, "--json"] + gap)
+        #expect(plan.status == 0, "\(plan.errors)")
+        let participation = try #require(plan.data["participation"] as? [String: Int])
+        #expect(participation == ["population": 8, "limit": 2, "gap": 2, "most": 2])
+        #expect(plan.data["clients"] as? Int == 4)
+        let run = try command.run(["simulate", file, "--seed", "5", "--json"] + gap)
+        #expect(run.status == 0, "\(run.errors)")
+        #expect(run.data["survivorsPerRound"] as? [Int] == [4, 4, 4, 4])
+        // Two rounds of four are charged: as many as one client can have been in.
+        let half = try command.run(["plan", file, "--json"] + turns + ["--set", "rounds.count=2"])
+        let epsilon = (half.data["epsilon"] as? [String: Double])?["planned"]
+        #expect(run.data["epsilon"] as? Double == epsilon && epsilon != nil)
+        let path = command.path("w/runs/0001")
+        let ledgers = try FileManager.default.subpathsOfDirectory(atPath: path)
+            .filter { $0.hasPrefix("clients/") && $0.hasSuffix(".jsonl") }
+        #expect(ledgers.count == 8)
+        for ledger in ledgers {
+            let text = try String(contentsOfFile: "\(path)/\(ledger)", encoding: .utf8)
+            #expect(
+                text.split(separator: "\n").count { $0.contains("\"kind\":\"reserve\"") } == 2, "\(ledger)")
+        }
+        let report = try String(contentsOfFile: "\(path)/reports/privacy-report.json", encoding: .utf8)
+        #expect(report.contains("\"participationGap\": 2") && report.contains("\"participationLimit\": 2"))
+        #expect(report.contains("\"participations\": 2"))
+        #expect(report.contains("\"operator\": \"Clinic\"") && report.contains("dpo@clinic.example"))
+        #expect(try command.run("audit", path).status == 0)
+        // A limit that leaves nobody for the last rounds is refused where it is written.
+        let empty = try command.run(
+            ["plan", file, "--json", "--set", "privacy.participationLimit=1"] + turns)
+        #expect(empty.status == 78)
+        #expect((empty.error["message"] as? String)?.contains("nobody may take part after round 1") == true)
+    }
+
     @Test func planSolvesForNoiseRoundsAndCohort() throws {
         #expect(try command.run("init", "solve").status == 0)
         let file = "solve/federation.yaml"

@@ -4,7 +4,8 @@ import Sodium
 /// judges bytes, `LedgerFile` keeps them.
 ///
 /// Rules. The first record is the plan. Rounds are reserved in rising order, each once, and only
-/// while the budget, the participation limit and the gap allow it. A commit needs a reservation
+/// while the budget allows it; a client's ledger also keeps its participation limit and gap. The run's
+/// ledger charges a unit for as many rounds as one client can have been in. A commit needs a reservation
 /// and at least `minSurvivors`; a release needs a commit. An abort returns the reserved cost only
 /// if nothing had left; otherwise it stays spent. Time never runs backwards. Nothing but audits
 /// follows a close.
@@ -17,6 +18,7 @@ public struct Ledger: Sendable {
     public private(set) var budget: PrivacyBudget
     public private(set) var rounds: [Int: Round] = [:]
     public private(set) var isClosed = false
+    private var charged: ChargedRounds
 
     /// How far a reserved round got.
     public struct Round: Hashable, Sendable {
@@ -41,10 +43,12 @@ public struct Ledger: Sendable {
         rounds.filter { $0.value.state == .reserved }.keys.sorted()
     }
 
-    /// Rounds that count as taken part in: every one whose cost was not returned.
-    public var participations: Int {
-        rounds.values.count { $0.state != .abortedReturned }
-    }
+    /// The most rounds, of those whose cost was not returned, that one client can have been in. In a
+    /// client's own ledger: all of them.
+    public var participations: Int { charged.participations }
+
+    /// Whether limit and gap let the ledger's client into `round`; the budget is asked by reserving.
+    public func admits(round: Int) -> Bool { boundsFault(round) == nil }
 
     /// Reads and checks a whole ledger file.
     ///
@@ -115,6 +119,7 @@ public struct Ledger: Sendable {
         }
         self.key = key
         budget = PrivacyBudget(plan: plan)
+        charged = ChargedRounds(plan.participationBounds)
         records = [record]
         head = Digest.of(line)
     }
@@ -167,15 +172,24 @@ public struct Ledger: Sendable {
         if let latest = rounds.keys.max(), round <= latest {
             throw .refused("round \(round) is not after round \(latest); a round is never paid twice")
         }
-        if let limit = plan.participationLimit, participations >= limit {
-            throw .participationLimit(limit)
+        if let fault = boundsFault(round) { throw fault }
+        // Which rounds cost one client most is only clear when all cost the same.
+        if plan.role == .server, plan.participationBounds.isBinding, event != plan.event {
+            throw .refused("with a participation limit or gap, every round is the planned event")
         }
-        let taken = rounds.filter { $0.value.state != .abortedReturned }.keys.max()
-        if let gap = plan.participationGap, let taken, round - taken < gap {
-            throw .participationGap(required: gap, actual: round - taken)
-        }
-        try budget.charge(event)
+        if charged.raisesParticipations(round) { try budget.charge(event) }
+        charged.append(round)
         rounds[round] = Round(state: .reserved, event: event)
+    }
+
+    /// Why limit or gap keep the ledger's client out of `round`; the run's ledger keeps nobody out.
+    private func boundsFault(_ round: Int) -> LedgerError? {
+        guard plan.role == .client else { return nil }
+        if let limit = plan.participationLimit, participations >= limit { return .participationLimit(limit) }
+        if let gap = plan.participationGap, let latest = charged.latest, round - latest < gap {
+            return .participationGap(required: gap, actual: round - latest)
+        }
+        return nil
     }
 
     private mutating func applyCommit(round: Int, _ record: LedgerRecord) throws(LedgerError) {
@@ -209,7 +223,9 @@ public struct Ledger: Sendable {
             guard entry.state == .reserved else {
                 throw .refused("round \(round) was committed: its cost cannot be returned")
             }
-            budget.refund(entry.event)
+            let before = participations
+            charged.remove(round)
+            if participations < before { budget.refund(entry.event) }
             rounds[round]!.state = .abortedReturned
         case "false":
             rounds[round]!.state = .abortedSpent

@@ -96,6 +96,10 @@ public struct PlanStatement: Hashable, Sendable {
         self.facts = facts
     }
 
+    public var participationBounds: ParticipationBounds {
+        ParticipationBounds(limit: participationLimit, gap: participationGap)
+    }
+
     /// Honest noise shares that every opened sum is guaranteed to carry: h = minSurvivors − colluders.
     public var honestShares: Int { minSurvivors - colluders }
 

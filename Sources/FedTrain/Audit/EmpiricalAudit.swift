@@ -91,7 +91,8 @@ public struct EmpiricalAudit {
 
     /// Rounds that each canary may take part in.
     public var participations: Int {
-        request.participations ?? (plan.unit == .record ? plan.rounds : 1)
+        request.participations
+            ?? (plan.unit == .record ? plan.participationsMax : 1)
     }
 
     /// Runs the audit.
@@ -102,7 +103,7 @@ public struct EmpiricalAudit {
         }
         let family = TradeOffFamily(claim: claim)
         let delta = plan.delta.asDouble
-        let claimed = try plan.epsilon(rounds: participations)
+        let claimed = try plan.epsilon(participations: participations)
         // Two kinds, two forms: each test gets a quarter of the chance of error, so that all hold together.
         let significance = (1 - request.confidence) / Double(2 * CanaryKind.allCases.count)
         var tests: [AuditOutcome.Test] = []

@@ -41,6 +41,13 @@ extension FederationConfiguration {
             section = try root.section("network")
             network = try Network(reading: &section)
         }
+        section = try root.section("report")
+        for fact in [
+            LedgerFacts.operatorName, LedgerFacts.contact, LedgerFacts.retention, LedgerFacts.registry,
+        ] {
+            if let text = try section.optionalString(fact), !text.isEmpty { statements[fact] = text }
+        }
+        try section.finish()
         try root.finish()
         try checkTogether(trainingSection, privacySection)
     }
@@ -55,6 +62,16 @@ extension FederationConfiguration {
         }
         // Nothing is hidden in a run in clear, so nobody can collude.
         if privacy.isInClear { return }
+        // Over a network more clients may be enrolled than a round takes.
+        let bounds = privacy.participation
+        if network == nil, let limit = bounds.limit,
+            ParticipationBounds(gap: bounds.gap).participations(in: rounds.count) > limit
+        {
+            throw section.error(
+                "participationLimit",
+                "is \(limit): nobody may take part after round \(limit * bounds.gap) of \(rounds.count)",
+                suggestion: "lower rounds.count, or raise privacy.participationLimit or participationGap")
+        }
         guard rounds.minSurvivors > privacy.colluders else {
             throw section.error(
                 "colluders",
@@ -126,6 +143,9 @@ extension FederationConfiguration.Privacy {
                 "dropoutNoise", "is `exact`, which needs noise that adds up exactly",
                 suggestion: "set privacy.mechanism to skellam, or leave it out")
         }
+        participation = ParticipationBounds(
+            limit: try section.optionalInteger("participationLimit", in: 1...1_000_000),
+            gap: try section.optionalInteger("participationGap", in: 1...1_000_000))
         if section.has("noiseMultiplier") {
             noise = .multiplier(try section.rational("noiseMultiplier", upTo: 1_000_000))
             epsilonMax = try section.rational("epsilon", upTo: 1_000_000)

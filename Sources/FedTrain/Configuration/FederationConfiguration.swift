@@ -18,6 +18,8 @@ public struct FederationConfiguration: Sendable, Equatable {
     public var simulation: Simulation
     /// What only a federation over a network needs; nil without a `network` section.
     public var network: Network?
+    /// What the report says in the operator's words, by the names that ledgers use.
+    public var statements: [String: String] = [:]
 
     public struct Model: Sendable, Equatable {
         /// A Hugging Face directory, or nil for the built-in base model.
@@ -89,6 +91,8 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var mechanism: NoiseMechanism
         /// How the noise of lost clients is made up for.
         public var dropoutNoise: DropoutNoise
+        /// In how many rounds, and how far apart, one client takes part at most.
+        public var participation: ParticipationBounds
     }
 
     public enum Profile: String, Sendable, CaseIterable {

@@ -40,6 +40,8 @@ public enum FederationTemplates {
           profile: malicious-server
           allowTinyCohort: true      # below 32 clients each member can subtract itself: DP is the only protection
 
+        # report: {operator: "", contact: "", retention: "", registry: ""}   # said word for word in the privacy report
+
         """
     }
 
@@ -80,9 +82,13 @@ public enum FederationTemplates {
           delta: 0.00001
           clipNorm: 0.5              # L2 bound on a client's whole update
           colluders: 4
+          # participationGap: 4      # clients take turns: each in one round of four, which costs it less ε
+          # participationLimit: 3    # and in no more than three; its own ledger enforces both
 
         secagg:
           profile: malicious-server
+
+        # report: {operator: "", contact: "", retention: "", registry: ""}   # said word for word in the privacy report
 
         """
     }

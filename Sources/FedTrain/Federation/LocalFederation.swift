@@ -79,12 +79,15 @@ final class LocalFederation {
     }
 
     private func runRound(_ round: Int, session: ServerSession, now: UInt64) throws -> RoundSummary {
-        let lost = losses(round: round)
+        let turn = turn(in: round)
+        var lost = losses(round: round)
+        // A client that its own ledger keeps out says nothing at all.
+        for site in turn where !site.run.mayEnter(round) { lost[site.id] = .advertiseKeys }
         let incoming = server.model.digest
         // Training comes before stage 0, so that a slow site costs nobody anything.
         var participants: [LoopbackRound.Participant] = []
-        for (index, site) in sites.enumerated() where lost[site.id] != .advertiseKeys {
-            observe(.siteTraining(round, site: site.data.name, index: index, of: sites.count))
+        for (index, site) in turn.enumerated() where lost[site.id] != .advertiseKeys {
+            observe(.siteTraining(round, site: site.data.name, index: index, of: turn.count))
             let values = try site.run.contribution(round: round, model: server.model)
             let (session, random) = try site.run.session(round: round, incoming: incoming)
             participants.append(
@@ -96,13 +99,13 @@ final class LocalFederation {
                     }))
         }
         var aggregation = LoopbackRound(
-            server: session, participants: participants, invited: sites.count, losses: lost, now: now,
+            server: session, participants: participants, invited: turn.count, losses: lost, now: now,
             clock: clock.monotonic)
         let outcome = try aggregation.run { survivors, trace in
             try server.commit(round: round, survivors: survivors.count, trace: trace)
         }
         let trace = aggregation.trace
-        for site in sites { try site.run.settle(round) }
+        for site in turn { try site.run.settle(round) }
         switch outcome {
         case .released(let sum):
             return try server.release(sum, trace: trace)
@@ -113,10 +116,15 @@ final class LocalFederation {
         }
     }
 
+    /// The sites whose turn it is.
+    private func turn(in round: Int) -> [(id: ClientID, data: SiteData, run: SiteRun)] {
+        sites.filter { plan.isTurn(of: $0.id, round: round) }
+    }
+
     /// Who is lost in a round, by the configuration's script: random sites, drawn per round.
     private func losses(round: Int) -> [ClientID: Stage] {
         var generator = prepared.randomness.generator("round \(round)/losses")
-        var order = sites.map(\.id)
+        var order = turn(in: round).map(\.id)
         order.shuffle(using: &generator)
         var losses: [ClientID: Stage] = [:]
         for loss in prepared.configuration.simulation.lose where loss.round == round {

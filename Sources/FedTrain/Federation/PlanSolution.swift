@@ -55,7 +55,7 @@ public struct PlanSolution: Sendable {
                 throw PlanSolutionError.oneRoundTooMuch(
                     epsilon: try plan.epsilon(rounds: 1), target: target.asDouble)
             }
-            changed.rounds.count = min(count, Self.roundsMax)
+            changed.rounds.count = min(plan.participation.rounds(for: count) ?? .max, Self.roundsMax)
             settings = [("rounds.count", "\(changed.rounds.count)")]
         case .cohort:
             let now = try planned(configuration, counts: counts)
@@ -69,7 +69,7 @@ public struct PlanSolution: Sendable {
                 terms.rounds.minSurvivors = now.minSurvivors + extra
                 let survivors = BigInteger(terms.rounds.minSurvivors)
                 let clients =
-                    (BigInteger(now.clients) * survivors)
+                    (BigInteger(now.population) * survivors)
                     .ceilingDivided(by: BigInteger(now.minSurvivors)).asInt ?? .max
                 return (terms, (0..<clients).map { recordCounts[$0 % recordCounts.count] })
             }

@@ -28,6 +28,9 @@ extension RoundPlan {
         if let levels = aggregation.noise.levels {
             facts[LedgerFacts.noiseLevels] = levels.dropouts.map(String.init).joined(separator: ",")
         }
+        facts.merge(statements) { fact, _ in fact }
+        facts[LedgerFacts.build] = BuildDigest.hex
+        if population > clients { facts[LedgerFacts.population] = "\(population)" }
         if prior.runs > 0 {
             facts[LedgerFacts.spentBefore] = "\(prior.epsilon)"
             facts[LedgerFacts.runsBefore] = "\(prior.runs)"
@@ -35,7 +38,8 @@ extension RoundPlan {
         return PlanStatement(
             run: run, role: .server, event: event, roundsPlanned: rounds, budgetEpsilon: epsilonMax,
             delta: delta, accountant: accountantKind, clients: clients, minSurvivors: minSurvivors,
-            colluders: colluders, profile: profile.name,
+            colluders: colluders, profile: profile.name, participationLimit: participation.limit,
+            participationGap: participation.gap > 1 ? participation.gap : nil,
             samplingRate: samplingRate < 1 ? samplingRate : nil,
             mechanism: aggregation.noise.name, clipNormMax: aggregation.encoding.clipNorm,
             scale: aggregation.encoding.scale,

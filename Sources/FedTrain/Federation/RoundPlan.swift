@@ -12,8 +12,12 @@ public struct RoundPlan: Sendable {
     public let name: String
     public let unit: PrivacyUnit
     public let algorithm: FederationConfiguration.Algorithm
-    /// n, the clients invited to every round.
+    /// n, the most clients whose turn comes in one round.
     public let clients: Int
+    /// All clients of the federation: n, or more where each takes part in one of several rounds.
+    public let population: Int
+    /// How often one client takes part at most; its own ledger enforces it.
+    public let participation: ParticipationBounds
     /// A round starts with at least this many of them.
     public let minCohort: Int
     public let rounds: Int
@@ -31,6 +35,8 @@ public struct RoundPlan: Sendable {
     public let allowTinyCohort: Bool
     public let dropoutFraction: Rational
     public let baseDigest: Digest
+    /// What the operator says for the report; binds nobody.
+    public let statements: [String: String]
     /// σ/Δ as the file gives it, or as it was solved for the file's ε.
     public let requestedMultiplier: Rational
     /// Encoding, noise and modulus; its noise is at least what was requested.
@@ -55,7 +61,9 @@ public struct RoundPlan: Sendable {
     ) throws {
         let privacy = configuration.privacy
         let unit = privacy.unit
-        let clients = recordCounts.count
+        let participation = privacy.participation
+        let population = recordCounts.count
+        let clients = (population + participation.gap - 1) / participation.gap
         let rate = unit == .record ? privacy.samplingRate : 1
         let unitsPerClient =
             unit == .client
@@ -81,7 +89,8 @@ public struct RoundPlan: Sendable {
         case .multiplier(let chosen): multiplier = chosen
         case .forEpsilon(let epsilon):
             multiplier = try Self.noiseMultiplier(
-                epsilon: epsilon.asDouble, delta: privacy.delta.asDouble, rounds: configuration.rounds.count,
+                epsilon: epsilon.asDouble, delta: privacy.delta.asDouble,
+                participations: participation.participations(in: configuration.rounds.count),
                 solve: { try solve($0).1 })
         }
         requestedMultiplier = multiplier
@@ -89,10 +98,13 @@ public struct RoundPlan: Sendable {
         removableNoise = try Self.removableNoise(aggregation.noise)
 
         name = configuration.name
+        statements = configuration.statements
         self.unit = unit
         algorithm = configuration.training.algorithm
         self.clients = clients
-        minCohort = min(clients, configuration.rounds.minCohort ?? clients)
+        self.population = population
+        self.participation = participation
+        minCohort = min(clients, configuration.rounds.minCohort ?? population / participation.gap)
         rounds = configuration.rounds.count
         minSurvivors = configuration.rounds.minSurvivors
         colluders = privacy.colluders
@@ -101,7 +113,8 @@ public struct RoundPlan: Sendable {
         samplingRate = rate
         denominator =
             unit == .client
-            ? Double(clients) : max(1, rate.asDouble * Double(recordCounts.reduce(0, +)))
+            ? Double(clients)
+            : max(1, rate.asDouble * Double(recordCounts.reduce(0, +)) / Double(participation.gap))
         profile = configuration.aggregation.profile == .maliciousServer ? .maliciousServer : .semiHonest
         allowTinyCohort = configuration.aggregation.allowTinyCohort
         dropoutFraction = configuration.aggregation.dropoutFraction
@@ -131,6 +144,16 @@ public struct RoundPlan: Sendable {
         }
         return try RemovableNoise(dropouts: levels.dropouts, derivation: skellam.tableDigest)
     }
+
+    /// Whether it is a client's turn in `round`, from 1: one round in `participation.gap`, by a public rule
+    /// that looks at nobody's data.
+    public func isTurn(of client: ClientID, round: Int) -> Bool {
+        let gap = UInt64(participation.gap)
+        return (UInt64(round) - 1) % gap == (client.number &- 1) % gap
+    }
+
+    /// The most rounds of the run that one client can be in; its own ledger refuses more.
+    public var participationsMax: Int { participation.participations(in: rounds) }
 
     /// Below SecureAgg's default floors each member learns much from subtracting itself.
     public var isTinyCohort: Bool {
@@ -178,10 +201,14 @@ public struct RoundPlan: Sendable {
 
     public var accountantKind: AccountantKind { Self.accountant(for: event) }
 
-    /// ε after `rounds` charged rounds, on top of what was spent before.
-    public func epsilon(rounds: Int, after carried: EventTally? = nil) throws(AccountingError) -> Double {
-        let before = carried ?? EventTally(unit: event.unit, adjacency: event.adjacency)
-        return try accountant.epsilon(of: before.adding(event, count: rounds), delta: delta.asDouble).upper
+    /// ε after `rounds` charged rounds, for a unit that took part as often as it may.
+    public func epsilon(rounds: Int) throws(AccountingError) -> Double {
+        try epsilon(participations: participation.participations(in: rounds))
+    }
+
+    /// ε for a unit that was charged for so many rounds.
+    public func epsilon(participations: Int) throws(AccountingError) -> Double {
+        try accountant.epsilon(of: EventTally(event, count: participations), delta: delta.asDouble).upper
     }
 
     static func accountant(for event: PrivacyEvent) -> AccountantKind {
@@ -202,12 +229,12 @@ public struct RoundPlan: Sendable {
     /// The noise multiplier whose solved plan stays within ε: calibration runs on the integer plan
     /// itself, so what is promised is what is charged.
     private static func noiseMultiplier(
-        epsilon: Double, delta: Double, rounds: Int, solve: (Rational) throws -> PrivacyEvent
+        epsilon: Double, delta: Double, participations: Int, solve: (Rational) throws -> PrivacyEvent
     ) throws -> Rational {
         func cost(_ multiplier: Rational) throws -> Double {
             let event = try solve(multiplier)
             return try accountant(for: event).accountant
-                .epsilon(of: EventTally(event, count: rounds), delta: delta).upper
+                .epsilon(of: EventTally(event, count: participations), delta: delta).upper
         }
         // Bisection over multiples of 1/grid: fine enough for 1e-4 of a typical ε, and short to print.
         let grid = 65_536
@@ -218,7 +245,7 @@ public struct RoundPlan: Sendable {
             high *= 2
             guard high <= 1 << 40 else {
                 throw AccountingError.targetUnreachable(
-                    "no noise brings \(rounds) rounds below ε = \(epsilon)")
+                    "no noise brings \(participations) rounds below ε = \(epsilon)")
             }
         }
         while high - low > 1 {
@@ -262,6 +289,10 @@ public struct RoundPlan: Sendable {
         }
         if let minCohort = configuration.rounds.minCohort { terms.append("\(minCohort)") }
         terms += configuration.training.laterTerms
+        let participation = configuration.privacy.participation
+        if participation.isBinding {
+            terms += ["limit \(participation.limit ?? 0)", "gap \(participation.gap)"]
+        }
         return Digest.labelled(
             "fedtrain/v1/plan", terms.map { Array($0.utf8) } + [baseDigest.bytes])
     }

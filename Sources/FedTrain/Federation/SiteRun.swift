@@ -63,7 +63,7 @@ package final class SiteRun {
                 randomness: randomness, prior: prior, setting: setting)
             statement.role = .client
             statement.participant = name
-            statement.participationLimit = site.plan.rounds
+            statement.participationLimit = site.plan.participationsMax
             statement.budgetEpsilon = left < statement.budgetEpsilon ? left : statement.budgetEpsilon
             ledger = try LedgerFile.create(
                 in: storage, key: identity.signingKey, plan: statement, at: clock.epochSeconds())
@@ -135,8 +135,12 @@ package final class SiteRun {
             at: clock.epochSeconds())
     }
 
-    /// Whether this round was paid for already, by this process or an earlier one.
-    package func hasEntered(_ round: Int) -> Bool { ledger.ledger.rounds[round] != nil }
+    /// Whether this client may take part: its turn has come, its own limit and gap allow it, and the round
+    /// was not paid for already, by this process or an earlier one.
+    package func mayEnter(_ round: Int) -> Bool {
+        ledger.ledger.rounds[round] == nil && site.plan.isTurn(of: identity.id, round: round)
+            && ledger.ledger.admits(round: round)
+    }
 
     /// Ends this client's part; its ledger cannot grow any more.
     package func close() throws {

@@ -19,7 +19,12 @@ public enum LedgerFacts {
     public static let tinyCohort = "tiny-cohort"
     public static let denominator = "denominator"
     public static let recordCount = "records"
+    /// Clients of the federation, where not all of them take their turn in one round.
+    public static let population = "population"
     public static let retention = "retention"
+    public static let registry = "registry"
+    /// Digest of the executable that started the run.
+    public static let build = "build"
     /// Σε of earlier runs on the same people, an exact number; absent means none.
     public static let spentBefore = "spent-before"
     /// How many earlier runs that was.

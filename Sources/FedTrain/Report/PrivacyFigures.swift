@@ -43,6 +43,10 @@ struct PrivacyFigures: Sendable {
     let curve: [(epsilon: Double, delta: Double)]
     let bestTests: [BestTest]
     let groups: [Group]
+    /// Everything together as μ-GDP, rounded up, with what it rests on; nil where no μ is known.
+    let mu: (value: Double, basis: BoundBasis)?
+    /// Everything together as ρ-zCDP, rounded up; nil where no ρ is known.
+    let rho: Double?
 
     static let standardDeltas = [1e-5, 1e-6, 1e-8, 1e-10]
 
@@ -62,6 +66,8 @@ struct PrivacyFigures: Sendable {
             BestTest(rate: 0.01, bound: try profile.testPower(falseAlarm: 0.01)),
             BestTest(rate: 0.1, bound: try profile.testPower(falseAlarm: 0.1)),
         ]
+        mu = (try? GDPAccountant().mu(of: tally)).map { (Figures.rounded($0.mu, .up), $0.basis) }
+        rho = (try? ZCDPAccountant().rho(of: tally)).map { Figures.rounded($0, .up) }
         groups = [2, 5].map { Self.group(of: tally, accountant, delta: delta, size: $0) }
     }
 

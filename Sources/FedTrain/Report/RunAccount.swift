@@ -11,6 +11,8 @@ struct RunAccount: Sendable {
     /// (number of planned rounds so far, ε after them), starting with 0 rounds.
     let plannedPath: [(rounds: Int, epsilon: Double)]
     let rounds: [RoundAccount]
+    /// The most charged rounds that one client can have been in.
+    let participations: Int
     /// The noise per round, where the mechanism adds one share per client.
     let noise: NoiseTerms?
 
@@ -41,7 +43,8 @@ struct RunAccount: Sendable {
 
         var path = [(rounds: 0, epsilon: carried.isEmpty ? 0 : try epsilon(carried))]
         for count in Self.sampled(plan.roundsPlanned) {
-            path.append((count, try epsilon(try carried.adding(plan.event, count: count))))
+            let participations = plan.participationBounds.participations(in: count)
+            path.append((count, try epsilon(try carried.adding(plan.event, count: participations))))
         }
         plannedPath = path
         plannedEpsilon = path[path.count - 1].epsilon
@@ -49,8 +52,9 @@ struct RunAccount: Sendable {
         var tally = carried
         var after = path[0].epsilon
         var rounds: [RoundAccount] = []
+        var taken = ParticipationCount(plan.participationBounds)
         for round in history.rounds {
-            if round.isCharged {
+            if round.isCharged, taken.add(round.number) {
                 try tally.add(round.event)
                 after = try epsilon(tally)
             }
@@ -58,6 +62,7 @@ struct RunAccount: Sendable {
         }
         for release in history.sideReleases where !release.isBeforeRounds { try tally.add(release.event) }
         self.rounds = rounds
+        participations = taken.count
         spent = try PrivacyFigures(of: tally, accountant: plan.accountant, delta: delta)
     }
 
@@ -97,6 +102,8 @@ struct RunAccount: Sendable {
     }
 
     var plan: PlanStatement { history.plan }
+    /// All clients that may take part in some round.
+    var population: Int { plan.facts[LedgerFacts.population].flatMap { Int($0) } ?? plan.clients }
     var unit: PrivacyUnit { plan.event.unit }
     var released: Int { history.rounds.count { $0.outcome == .released } }
     var charged: Int { history.rounds.count { $0.isCharged } }

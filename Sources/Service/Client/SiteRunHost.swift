@@ -98,7 +98,7 @@ package final class SiteRunHost: SiteHost {
         return entered.run
     }
 
-    package func mayEnter(_ round: Int) -> Bool { !run.hasEntered(round) }
+    package func mayEnter(_ round: Int) -> Bool { run.mayEnter(round) }
 
     package func contribution(round: Int, adapter: [UInt8], digest: Digest) throws -> [Int32] {
         guard let values = [Float](littleEndianBytes: adapter),

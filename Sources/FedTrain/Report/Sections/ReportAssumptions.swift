@@ -102,6 +102,14 @@ extension ReportDocument {
                 key: "complete", text: "Everything released about the training data is in the ledger.",
                 status: .trusted, evidence: "not checkable by the ledger itself"),
         ]
+        if plan.participationBounds.isBinding {
+            list.append(
+                Assumption(
+                    key: "participationBound",
+                    text: "No client was in more than \(account.participations) of the charged rounds.",
+                    status: .enforced,
+                    evidence: "each client's own ledger refuses a round past its limit or inside its gap"))
+        }
         if let rate = plan.samplingRate, rate < 1 {
             list.append(
                 Assumption(

@@ -80,6 +80,7 @@ extension ReportDocument {
     static func composition(_ account: RunAccount) -> Section {
         let plan = account.plan
         let rounds = account.history.rounds
+        let bounds = plan.participationBounds
         let limit = plan.participationLimit.map { ReportValue.count($0) } ?? .text("none but the budget")
         let gap = plan.participationGap.map { ReportValue.count($0) } ?? .text("none")
         let filter =
@@ -98,9 +99,20 @@ extension ReportDocument {
                 Fact(key: "roundsReleased", label: "Rounds released", value: .count(account.released)),
                 Fact(
                     key: "participations", label: "Rounds charged to each unit, at most",
-                    value: .count(account.charged)),
+                    value: .count(account.participations)),
                 Fact(key: "participationLimit", label: "Participation limit", value: limit),
-                Fact(key: "participationGap", label: "Rounds between two participations", value: gap),
+                Fact(
+                    key: "participationGap",
+                    label: "Least distance of two participations of a client, in rounds", value: gap),
+                Fact(
+                    key: "participationRule", label: "Who enforces limit and gap",
+                    value: bounds.isBinding
+                        ? .text(
+                            "Each client's own ledger: it refuses a round past its limit or inside its gap, "
+                                + "whatever the server asks. So of the charged rounds a client was in at most "
+                                + "\(account.participations), and so many are charged.")
+                        : .notApplicable(
+                            "every charged round is charged to every client, whether it took part or not")),
                 Fact(
                     key: "budget", label: "Budget, ε at δ = \(ReportSentences.delta(account.spent.delta))",
                     value: .number(plan.budgetEpsilon.asDouble)),
@@ -146,6 +158,14 @@ extension ReportDocument {
                     key: "accountant", label: "Accountant of the budget",
                     value: .text(figures.accountant.rawValue)),
                 Fact(key: "basis", label: "Rests on", value: .text(figures.basis.rawValue)),
+                Fact(
+                    key: "mu", label: "As μ-GDP, at most",
+                    value: figures.mu.map { .number($0.value, .up) }
+                        ?? .notApplicable("no Gaussian bound is known for sampled rounds")),
+                Fact(
+                    key: "rho", label: "As ρ-zCDP, at most",
+                    value: figures.rho.map { .number($0, .up) }
+                        ?? .notApplicable("no published zCDP bound is known for these rounds")),
                 Fact(
                     key: "rounding", label: "Rounding",
                     value: .text("every ε, δ and detection rate is an upper bound and rounded up")),

@@ -197,7 +197,8 @@ extension ReportDocument {
                     value: stated(account.plan, LedgerFacts.contact)),
                 Fact(
                     key: "registry", label: "Registry entry",
-                    value: .notApplicable("none is named in the plan")),
+                    value: account.plan.facts[LedgerFacts.registry].map { .text($0) }
+                        ?? .notApplicable("none is named in the plan")),
             ])
     }
 }

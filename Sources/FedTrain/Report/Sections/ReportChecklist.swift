@@ -50,6 +50,9 @@ extension ReportDocument {
                     value: account.history.adapterFiles.map { .code($0) }
                         ?? .notApplicable("the ledger names no files")),
                 Fact(key: "software", label: "Software", value: .text("fedtrain \(plan.codeVersion)")),
+                Fact(
+                    key: "build", label: "Executable, digest",
+                    value: plan.facts[LedgerFacts.build].map { .code($0) } ?? stated(plan, LedgerFacts.build)),
                 Fact(key: "reportSchema", label: "Report schema", value: .code(Self.schema)),
             ])
     }
@@ -134,6 +137,12 @@ extension ReportDocument {
             facts: [
                 Fact(key: "relation", label: "Relation", value: .text(account.plan.event.adjacency.rawValue)),
                 Fact(key: "others", label: "Other relations", value: .text(others)),
+                Fact(
+                    key: "replaceOneEpsilon", label: "ε if a unit's data are exchanged, at the plan's δ",
+                    value: account.plan.event.adjacency == .replaceOne
+                        ? .number(account.spent.epsilon, .up)
+                        : account.spent.groups.first { $0.size == 2 }?.epsilon.map { .number($0, .up) }
+                            ?? ReportValue(json: .null, text: "no useful bound", mark: "absent")),
             ])
     }
 

@@ -118,8 +118,10 @@ extension ReportDocument {
             account.unit == .record, account.spent.delta > 1 / (10 * Double(records))
         {
             add("largeDelta", "Large δ", largeDelta(account.spent.delta, units: records, "training records"))
-        } else if account.unit == .client, account.spent.delta > 1 / (10 * Double(plan.clients)) {
-            add("largeDelta", "Large δ", largeDelta(account.spent.delta, units: plan.clients, "clients"))
+        } else if account.unit == .client, account.spent.delta > 1 / (10 * Double(account.population)) {
+            add(
+                "largeDelta", "Large δ", largeDelta(account.spent.delta, units: account.population, "clients")
+            )
         }
         if !account.history.isClosed {
             add(
