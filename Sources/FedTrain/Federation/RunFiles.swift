@@ -27,9 +27,17 @@ enum RunFiles {
         return payload
     }
 
-    /// One digest over both files of a `peft` directory.
+    /// One digest over the files of an adapter's directory: the configuration and the weights, under the name
+    /// that their kind has, and what is kept for further training.
     static func adapterDigest(in directory: String) throws -> Digest {
-        try BaseModel.digest(of: ["adapter_config.json", "adapter_model.safetensors"], in: directory)
+        let weights = [
+            PeftAdapter.weightsFile, PeftAdapter.bottleneckFile, PeftAdapter.encoderFile,
+        ].filter { FileManager.default.fileExists(atPath: "\(directory)/\($0)") }
+        guard !weights.isEmpty else {
+            throw CheckpointError(
+                .missingFile, file: "\(directory)/\(PeftAdapter.weightsFile)", "there is no such file")
+        }
+        return try BaseModel.digest(of: [PeftAdapter.configurationFile] + weights, in: directory)
     }
 
     /// What differs from what the ledger names, in words.
