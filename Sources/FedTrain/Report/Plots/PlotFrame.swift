@@ -35,7 +35,7 @@ package struct PlotFrame {
         legendRows = Self.rows(of: legend)
         self.height = height
         left = labelWidth + 30
-        right = Self.width - 14
+        right = Self.width - 20
         top = 14 + Double(legendRows.count) * 20
         bottom = height - 44
     }
