@@ -18,6 +18,9 @@ package struct Problem: Error, Equatable, Sendable {
         self.offset = offset
     }
 
+    /// The client has no session any more, whatever it asked for.
+    var endsSession: Bool { kind == .noSession || kind == .superseded }
+
     static let typePrefix = "urn:fedtrain:problem:"
     package static let contentType = "application/problem+json"
 
@@ -27,6 +30,8 @@ package struct Problem: Error, Equatable, Sendable {
         case unsupportedVersion = "unsupported-version"
         /// The token is unknown: open a session again.
         case noSession = "no-session"
+        /// A later session of the same client took this one's place.
+        case superseded
         case badSignature = "bad-signature"
         /// The identity is not in the roster, or has another key there.
         case unknownIdentity = "unknown-identity"
@@ -52,7 +57,7 @@ package struct Problem: Error, Equatable, Sendable {
         package var status: Int {
             switch self {
             case .malformed, .unsupportedVersion: 400
-            case .noSession: 401
+            case .noSession, .superseded: 401
             case .badSignature, .unknownIdentity, .revoked, .expired, .wrongServer, .clockSkew, .replayed: 403
             case .notFound: 404
             case .wrongMethod: 405
@@ -71,6 +76,7 @@ package struct Problem: Error, Equatable, Sendable {
             case .malformed: "The request cannot be read"
             case .unsupportedVersion: "The version is not one that this server speaks"
             case .noSession: "There is no such session"
+            case .superseded: "A later session of this client took over"
             case .badSignature: "The signature does not belong to this request"
             case .unknownIdentity: "The roster does not list this identity"
             case .revoked: "The identity was revoked"

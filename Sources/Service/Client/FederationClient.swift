@@ -101,11 +101,14 @@ package final class FederationClient: Sendable {
                     sequence = max(sequence, instruction.sequence)
                     if try await follow(instruction, after: sequence, &outcome) { return outcome }
                 }
-            } catch let problem as Problem where problem.kind == .noSession {
-                // The server was restarted, or another process took the session over.
-                lostSessions = lostSessions.filter { environment.monotonic() - $0 < 120 }
-                lostSessions.append(environment.monotonic())
-                guard lostSessions.count < 5 else { throw ClientFailure.identityInUse }
+            } catch let problem as Problem where problem.endsSession {
+                // The server was restarted, as often as it may be; or another process took the session over,
+                // which cannot go on for long.
+                if problem.kind == .superseded {
+                    lostSessions = lostSessions.filter { environment.monotonic() - $0 < 120 }
+                    lostSessions.append(environment.monotonic())
+                    guard lostSessions.count < 5 else { throw ClientFailure.identityInUse }
+                }
                 observe(.reconnecting(problem.detail))
                 try await worker.run { try $0.leave() }
                 sequence = try await enter()
@@ -177,7 +180,7 @@ package final class FederationClient: Sendable {
             return try await step()
         } catch let fault as AggregationFault {
             observe(.leftRound(round, reason: "\(fault)"))
-        } catch let problem as Problem where problem.kind != .noSession {
+        } catch let problem as Problem where !problem.endsSession {
             observe(.leftRound(round, reason: "\(problem.kind.rawValue): \(problem.detail)"))
         }
         try await worker.run { try $0.leave() }

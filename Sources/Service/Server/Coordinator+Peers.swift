@@ -17,14 +17,18 @@ extension Coordinator {
         let (client, nonce) = try identities.client(
             of: signed, now: UInt64(max(0, environment.epochSeconds())))
         let id = ClientID(client.number)
+        let isNew = peers[id] == nil
         let token = environment.randomBytes(32)
         var peer =
             peers[id]
             ?? Peer(
                 id: id, name: client.name, token: token, lastSeen: now,
                 rate: RateLimit(burst: limits.requestBurst, now: now))
-        let isNew = peers[id] == nil
-        tokens[peer.token] = nil
+        if !isNew {
+            tokens[peer.token] = nil
+            replaced = replaced.filter { $0.value != id }
+            replaced[peer.token] = id
+        }
         peer.token = token
         peer.lastSeen = now
         // A client that opens a session has forgotten what it was told before.
@@ -87,9 +91,7 @@ extension Coordinator {
         guard isFinished || !isClosed else {
             throw Problem(.overloaded, "the server is going away", retryAfter: 1)
         }
-        guard let id = tokens[token] else {
-            throw Problem(.noSession, "open a session first, or again")
-        }
+        guard let id = tokens[token] else { throw lost(token) }
         let now = now
         if let wait = peers[id]!.rate.take(
             burst: limits.requestBurst, rate: limits.requestsPerSecond, now: now)
@@ -98,6 +100,13 @@ extension Coordinator {
         }
         peers[id]!.lastSeen = now
         return id
+    }
+
+    /// Why a token is not one: its client opened another session, or this process never gave it out.
+    func lost(_ token: [UInt8]) -> Problem {
+        replaced[token] != nil
+            ? Problem(.superseded, "another session of this client took over")
+            : Problem(.noSession, "open a session first, or again")
     }
 
     // MARK: Instructions
@@ -112,7 +121,7 @@ extension Coordinator {
             let deadline = now + Double(seconds)
             await withCheckedContinuation { peers[id]!.poll = ($0, deadline) }
             // The session may have been taken over in the meantime.
-            guard tokens[token] == id else { throw Problem(.noSession, "another session took over") }
+            guard tokens[token] == id else { throw lost(token) }
             peers[id]!.lastSeen = now
         }
         var next = WireNext()

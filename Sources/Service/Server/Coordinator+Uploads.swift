@@ -59,7 +59,7 @@ extension Coordinator {
     package func receive(
         _ token: [UInt8], _ place: MessagePlace, offset: Int, total: Int, bytes: [UInt8]
     ) throws -> [UInt8] {
-        guard let id = tokens[token] else { throw Problem(.noSession, "another session took over") }
+        guard let id = tokens[token] else { throw lost(token) }
         try requireOpen(place)
         bytesIn += bytes.count
         let accepted = peers[id]!.acceptedCount(place.round, place.stage)

@@ -82,6 +82,8 @@ package actor Coordinator {
     var identities: IdentityCheck
     var peers: [ClientID: Peer] = [:]
     var tokens: [[UInt8]: ClientID] = [:]
+    /// The token that each client had before its present one.
+    var replaced: [[UInt8]: ClientID] = [:]
     var round: OpenRound?
     var bufferedBytes = 0
     var sessionRates: [String: RateLimit] = [:]
