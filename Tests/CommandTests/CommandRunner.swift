@@ -21,7 +21,7 @@ struct CommandRunner {
         .deletingLastPathComponent().deletingLastPathComponent()
 
     /// The executable that the same build made: beside the test bundle.
-    private static let executable: URL = {
+    static let executable: URL = {
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
         let beside = bundle.deletingLastPathComponent().appendingPathComponent("fedtrain")
         return FileManager.default.isExecutableFile(atPath: beside.path)

@@ -89,6 +89,36 @@ struct OffsiteCommandTests {
         #expect(watch.opened() == [])
     }
 
+    @Test("the tutorial's script runs from end to end")
+    func tutorial() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        process.arguments = [
+            CommandRunner.root.path + "/Examples/offsite/run", runner.path("tutorial"), "2", "10",
+        ]
+        process.environment = ProcessInfo.processInfo.environment.merging([
+            "FEDTRAIN": CommandRunner.executable.path
+        ]) { $1 }
+        let said = try runner.write("", to: "tutorial.log")
+        process.standardOutput = FileHandle(forWritingAtPath: said)
+        process.standardError = FileHandle(forWritingAtPath: said)
+        try process.run()
+        process.waitUntilExit()
+        let log = try String(contentsOfFile: said, encoding: .utf8)
+        #expect(process.terminationStatus == 0, "\(log)")
+        let report = try String(
+            contentsOfFile: runner.path("tutorial/assessment/disclosure-report.html"), encoding: .utf8)
+        for budget in ["tokens", "queries", "FLOPs"] {
+            #expect(report.contains("What attackers recover, by \(budget)"))
+        }
+        // The report can be put beside others.
+        let compared = try runner.run(
+            "emulator", "compare", runner.path("tutorial/assessment/disclosure-report.json"), "--output",
+            runner.path("comparison"), "--json")
+        #expect(compared.status == 0, "\(compared.errors)")
+        #expect((compared.data["rows"] as? [Any])?.count == 1)
+    }
+
     @Test("sites tune it, the owner plugs in and assesses; only adapter blocks move")
     func wholeRoad() throws {
         let workspace = runner.path("federation")
