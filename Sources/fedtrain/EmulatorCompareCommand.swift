@@ -11,7 +11,7 @@ struct EmulatorCompareCommand: ResultCommand {
             Give the disclosure-report.json files of `fedtrain emulator assess --adapter`, each alone or as \
             NAME=FILE. Reports of one name (or recipe) are averaged: one for each seed. Writes comparison.html \
             and .json with the frontier: which recipes no other one beats in what is shipped, in what the \
-            tuned emulator keeps and in the plug-in.
+            tuned emulator keeps, in what attackers recover and in the plug-in.
             """)
 
     @OptionGroup var global: GlobalOptions

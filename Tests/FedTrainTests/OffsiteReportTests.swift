@@ -106,6 +106,16 @@ struct OffsiteReportTests {
         #expect(abs(pooled.middleAlignment! - 1) < 1e-9)
     }
 
+    @Test("an emulator that is the model is not said to make copying less convenient")
+    func verdict() throws {
+        let whole = try DisclosureReport.verdict(
+            Array(rungs(Self.emulator([0, 1, 2, 3]), second: nil).values))
+        #expect(whole.hasPrefix("Copying is not made less convenient"))
+        for sentence in [whole, DisclosureReport.verdict([])] {
+            #expect(sentence.contains("no cryptographic and no differential-privacy guarantee"))
+        }
+    }
+
     @Test("an emulator shipped again without a change teaches nothing new")
     func reshipped() throws {
         let one = Self.emulator([0, 2])

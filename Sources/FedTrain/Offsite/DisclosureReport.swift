@@ -23,23 +23,38 @@ public struct DisclosureReport: Sendable {
     }
 
     /// The best point of all rungs.
-    public var worst: (rung: String, point: AttackLadder.Point)? {
+    public var worst: (rung: String, point: AttackLadder.Point)? { Self.worst(rungs) }
+
+    private static func worst(
+        _ rungs: [AttackLadder.Rung]
+    ) -> (rung: String, point: AttackLadder.Point)? {
         rungs.flatMap { rung in rung.points.map { (rung.name, $0) } }
             .max { $0.1.recovery < $1.1.recovery }.map { (rung: $0.0, point: $0.1) }
     }
 
-    /// Fixed in advance: it claims convenience, never secrecy.
-    public var verdict: String {
-        guard let worst else {
-            return "No attack was tried, so nothing is said about copying. The emulator gives no "
-                + "cryptographic and no differential-privacy guarantee for the owner."
+    /// Fixed in advance: it claims convenience, never secrecy, and not even convenience where an attack
+    /// reaches the full model.
+    public var verdict: String { Self.verdict(rungs) }
+
+    package static func verdict(_ rungs: [AttackLadder.Rung]) -> String {
+        let guarantee =
+            "The emulator gives no cryptographic and no differential-privacy guarantee for the owner."
+        guard let worst = worst(rungs) else {
+            return "No attack was tried, so nothing is said about copying. \(guarantee)"
         }
-        let missing = Figures.percent(1 - worst.point.recovery, .down)
-        return
-            "Copying is made less convenient: the best attack tried (\(worst.rung)) stays \(missing) short "
-            + "of the full model's per-token probability after \(Figures.count(worst.point.tokens)) tokens "
-            + "and \(Figures.count(worst.point.queries)) queries. The emulator gives no cryptographic and no "
-            + "differential-privacy guarantee for the owner."
+        let budget =
+            "after \(Figures.count(worst.point.tokens)) tokens and "
+            + "\(Figures.count(worst.point.queries)) queries"
+        let missing = 1 - worst.point.recovery
+        // Below what the figure shows, nothing is missing.
+        guard missing >= 0.001 else {
+            return
+                "Copying is not made less convenient: the best attack tried (\(worst.rung)) reaches the full "
+                + "model's per-token probability \(budget). \(guarantee)"
+        }
+        return "Copying is made less convenient: the best attack tried (\(worst.rung)) stays "
+            + "\(Figures.percent(missing, .down)) short of the full model's per-token probability \(budget). "
+            + guarantee
     }
 
     public func html() -> [UInt8] { document.html }

@@ -27,15 +27,17 @@ extension RecipeComparison {
                 .init(
                     key: "reading", label: "How to read it",
                     value: .text(
-                        "Of two recipes with the same plug-in score the better one ships less bit for bit and has "
-                            + "a weaker tuned emulator. Recipes on the frontier are beaten by none in all three."
+                        "Of two recipes with the same plug-in score the better one ships less bit for bit, has a "
+                            + "weaker tuned emulator, and lets attackers recover less. Recipes on the frontier "
+                            + "are beaten by none in all four."
                     ))
             ],
             tiles: [], notices: [],
             figures: [
                 .init(
                     title: "Plug-in against what is shipped",
-                    caption: "Further left: less of the model travels bit for bit. Bars are in the table.",
+                    caption:
+                        "Further left: less of the model travels bit for bit. Intervals are in the table.",
                     svg: plot("share of parameters shipped bit for bit", \.exactFraction).svg, table: table),
                 .init(
                     title: "Plug-in against the tuned emulator",

@@ -63,13 +63,16 @@ public struct RecipeComparison: Sendable {
     }
 
     /// Whether no other recipe is at least as good in all of: less shipped bit for bit, less kept by the
-    /// tuned emulator, better plug-in; and better in one.
+    /// tuned emulator, less recovered by the best attack, better plug-in; and better in one. Recovery counts
+    /// where every report has it.
     public func isOnFrontier(_ row: Row) -> Bool {
+        let countsRecovery = rows.allSatisfy { $0.reports.allSatisfy { $0.recovery != nil } }
         func figures(_ row: Row) -> [Double] {
             let sign = row.reports[0].higherIsBetter ? 1.0 : -1.0
             return [
                 -(row.mean(\.exactFraction)?.mean ?? 1), -sign * (row.mean(\.emulatorTuned)?.mean ?? 0),
                 sign * (row.mean(\.plugIn)?.mean ?? 0),
+                countsRecovery ? -(row.mean(\.recovery)?.mean ?? 1) : 0,
             ]
         }
         let own = figures(row)
