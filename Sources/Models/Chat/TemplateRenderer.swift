@@ -61,6 +61,7 @@ struct TemplateRenderer {
         var turns: [[(name: String, value: TemplateValue)]] = []
         var items: [TemplateValue] = []
         for item in try value(loop.sequence).items() {
+            try count()
             let bound = try bind(loop.names, item)
             if let condition = loop.condition {
                 scopes.append(bound)
