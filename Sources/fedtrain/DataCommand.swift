@@ -108,9 +108,9 @@ struct DataPrepareCommand: ResultCommand {
             let model = try BaseModel.load(
                 directory: base == "built-in" ? try BuiltInModel.directory() : base)
             let window = min(tokensMax ?? .max, model.model.configuration.sequenceLengthMax)
-            let found = WindowReport(
+            let found = try WindowReport(
                 records,
-                tokenizer: RecordTokenizer(
+                tokenizer: try RecordTokenizer(
                     tokenizer: model.tokenizer, template: template, tokensMax: max(4, window),
                     endToken: model.endTokens.first))
             lengths = .init(

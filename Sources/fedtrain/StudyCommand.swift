@@ -135,7 +135,7 @@ struct StudyCommand: ResultCommand {
 
     /// The study's file, read and resolved, errors placed in it.
     private func load() throws -> (StudyDefinition, StudyMatrix) {
-        let path = try FileManager.default.fileExists(atPath: file) ? file : ShippedStudies.path(of: file)
+        let path = FileManager.default.fileExists(atPath: file) ? file : ShippedStudies.path(of: file)
         guard let path else {
             throw CommandFailure(
                 .missingInput, "there is no such file, and no shipped study of that name", at: file,

@@ -91,13 +91,14 @@ public struct WindowReport: Sendable, Equatable {
     /// Half of the records are at most this long.
     public let median: Int
 
-    public init(_ records: [Record], tokenizer: RecordTokenizer) {
-        let lengths = records.map { tokenizer.ids(of: $0).count }.sorted()
+    /// - Throws: `CheckpointError` if the model's chat template refuses a record.
+    public init(_ records: [Record], tokenizer: RecordTokenizer) throws {
+        let lengths = try records.map { try tokenizer.ids(of: $0).count }.sorted()
         self.records = records.count
         overlong = lengths.count { $0 > tokenizer.tokensMax }
-        promptFillsWindow = records.count {
+        promptFillsWindow = try records.count {
             if case .text = $0.content { return false }
-            return tokenizer.promptLength($0) >= tokenizer.tokensMax
+            return try tokenizer.promptLength($0) >= tokenizer.tokensMax
         }
         longest = lengths.last ?? 0
         median = lengths.isEmpty ? 0 : lengths[(lengths.count - 1) / 2]

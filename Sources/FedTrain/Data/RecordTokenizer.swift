@@ -60,7 +60,7 @@ public struct RecordTokenizer: Sendable {
     }
 
     /// Tokens before the answer, begin tokens included, uncut.
-    func promptLength(_ record: Record) -> Int { sequence(record).targetStart }
+    func promptLength(_ record: Record) throws(CheckpointError) -> Int { try sequence(record).targetStart }
 
     /// The usable records as examples, in their order.
     public func examples(_ records: [Record]) -> TokenizedRecords {

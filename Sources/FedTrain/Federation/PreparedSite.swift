@@ -81,7 +81,7 @@ package struct PreparedSite: Sendable {
             return site
         case .files(let patterns):
             let records = try FederationData.expand(patterns).flatMap { try RecordFile.read($0) }
-            let usable = RecordTokenizer(configuration, base: base).examples(records)
+            let usable = try RecordTokenizer(configuration, base: base).examples(records)
             let name = patterns.joined(separator: ", ")
             guard !usable.examples.isEmpty else {
                 throw FederationError.noUsableRecords(client: name, summary: usable.summary)

@@ -174,12 +174,26 @@ struct CellMeasurement {
     let configuration: FederationConfiguration
     let trained: TrainedCell
 
-    private var tokenizer: RecordTokenizer { RecordTokenizer(configuration, base: base) }
+    private let tokenizer: RecordTokenizer
+
+    /// - Throws: `CheckpointError` if the records are to be chats and the base has no chat template.
+    init(
+        cell: StudyCell, split: ClientSplit, base: BaseModel, configuration: FederationConfiguration,
+        trained: TrainedCell
+    ) throws {
+        self.cell = cell
+        self.split = split
+        self.base = base
+        self.configuration = configuration
+        self.trained = trained
+        tokenizer = try RecordTokenizer(configuration, base: base)
+    }
 
     func result() throws -> CellResult {
         let tests = split.clients.map { tokenizer.examples($0.test).examples }
         let models = trained.models
-        let exact = cell.task.metric == .exact ? FederationData.exactMatch(split.all(.test), tokenizer) : nil
+        let exact =
+            cell.task.metric == .exact ? try FederationData.exactMatch(split.all(.test), tokenizer) : nil
         return CellResult(
             key: cell.key, clients: split.clients.map(\.name), base: try losses([nil], tests),
             trained: try losses(models, tests), validation: try validation(models),

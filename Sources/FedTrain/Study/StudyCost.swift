@@ -19,7 +19,7 @@ struct StudyCost {
     mutating func seconds(_ cell: StudyCell, _ subject: CellSubject, _ split: ClientSplit) throws -> Double {
         let configuration = subject.configuration
         let training = configuration.training
-        let tokenizer = RecordTokenizer(configuration, base: subject.base)
+        let tokenizer = try RecordTokenizer(configuration, base: subject.base)
         let tests = tokenizer.examples(split.all(.test) + split.all(.validation)).examples
         let testTokens = Double(tests.reduce(0) { $0 + $1.tokens.count })
         let rates = try rates(subject, tests)
