@@ -47,7 +47,8 @@ import Testing
 
     /// All points take about a minute, and longer on a busy machine; without FEDTRAIN_SLOW_TESTS=1 every
     /// fourth is tried.
-    @Test func aServerKilledAfterAnyPointReleasesTheRightSumOrNothing() throws {
+    @Test(.enabled(if: CrashPointTests.isSlow, "starts and kills many processes: minutes"))
+    func aServerKilledAfterAnyPointReleasesTheRightSumOrNothing() throws {
         let points =
             Self.serverPoints.enumerated().filter { Self.isSlow || $0.offset % 4 == 2 }.map(\.element)
             + (Self.isSlow ? Self.endPoints : ["adapter noted"])
@@ -86,7 +87,8 @@ import Testing
         try network.expectSumsOfTheSimulation(server, sites: 3)
     }
 
-    @Test func aClientKilledAfterAnyPointIsInTheSumOrOutOfIt() throws {
+    @Test(.enabled(if: CrashPointTests.isSlow, "starts and kills many processes: minutes"))
+    func aClientKilledAfterAnyPointIsInTheSumOrOutOfIt() throws {
         let points = Self.clientPoints.enumerated().filter { Self.isSlow || $0.offset % 5 == 3 }.map(
             \.element)
         try network.configure(sites: 4, rounds: points.count, stageSeconds: 20, graceSeconds: 6)

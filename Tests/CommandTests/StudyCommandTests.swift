@@ -30,7 +30,8 @@ import Testing
     }
 
     /// Killed at points spread over the run, then run to its end: the same bytes as without.
-    @Test func aKilledStudyResumesToTheSameFiles() throws {
+    @Test(.enabled(if: CrashPointTests.isSlow, "starts and kills many processes: minutes"))
+    func aKilledStudyResumesToTheSameFiles() throws {
         let runner = try CommandRunner()
         let file = try runner.write(Self.study, to: "small.yaml")
         let whole = try runner.run(["study", file, "--output", "whole", "--quiet"])
