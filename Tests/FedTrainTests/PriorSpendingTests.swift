@@ -43,7 +43,7 @@ import Testing
     @Test func aWorkspaceServesOneProcessAtATime() throws {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         let lock = try WorkspaceLock(Workspace(root: root))
-        #expect(throws: LedgerError.self) { try WorkspaceLock(Workspace(root: root)) }
+        #expect(throws: WorkspaceInUse.self) { try WorkspaceLock(Workspace(root: root)) }
         withExtendedLifetime(lock) {}
     }
 

@@ -66,5 +66,5 @@ public struct RunPrediction: Sendable, Equatable {
     }
 
     /// The executable and its libraries, the tokenizer, and what evaluation needs.
-    private static let processBytes = 35 << 20
+    private static let processBytes = 53 << 20
 }
