@@ -65,7 +65,7 @@ struct OffsiteReportTests {
         #expect(comparison.rows.map(comparison.isOnFrontier) == [false, true, false])
         #expect(comparison.html().count > 2000)
         let json = try JSON.parse(comparison.json())
-        #expect(json["figures"]?["recipes"]?.array?.count == 3)
+        #expect(json["figures"]?["recipes"]?["rows"]?.array?.count == 3)
     }
 
     private static let full: LanguageModel = {

@@ -104,7 +104,13 @@ public struct RecipeComparison: Sendable {
         func optional(_ name: String) -> Double? {
             rows.first { $0["model"]?.string == name }?["value"]?.number
         }
-        let attacks = document?["figures"]?["attacks"]?.array ?? []
+        // A figure names its columns once; `recovery` has one place in all of its rows.
+        let attacks = document?["figures"]?["attacks"]
+        let place = attacks?["columns"]?.array?.firstIndex { $0.string == "recovery" }
+        let recoveries = (attacks?["rows"]?.array ?? []).compactMap { row -> Double? in
+            guard let place, let cells = row.array, cells.indices.contains(place) else { return nil }
+            return cells[place].number
+        }
         return (
             recipe,
             Measured(
@@ -114,7 +120,7 @@ public struct RecipeComparison: Sendable {
                 emulatorTuned: try score("emulator, tuned"), plugIn: try score("plug-in"),
                 fullTuned: optional("full model, tuned"), controlTuned: optional("control, tuned"),
                 retained: scores["retained"]?.number,
-                recovery: attacks.compactMap { $0["recovery"]?.number }.max(),
+                recovery: recoveries.max(),
                 higherIsBetter: rows.first?["metric"]?.string != "loss")
         )
     }
