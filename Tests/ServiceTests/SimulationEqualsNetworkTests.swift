@@ -9,8 +9,7 @@ import Testing
 /// The network carries the same federation as the simulation: the same bytes of masks, sums, adapters and
 /// transcripts.
 @Suite(.serialized) struct SimulationEqualsNetworkTests {
-    @Test(.disabled("since the federation took any adapter this waits without end; to be mended first"))
-    func sim_equals_net() async throws {
+    @Test func sim_equals_net() async throws {
         let fixture = try NetworkFixture()
         let simulated = try fixture.simulate()
         let (outcome, run) = try await fixture.serve { port, _ in
@@ -32,8 +31,7 @@ import Testing
         #expect(outcome.after == simulated.after)
     }
 
-    @Test(.disabled("since the federation took any adapter this waits without end; to be mended first"))
-    func aClientLostInTheSameStageLeavesTheSameSum() async throws {
+    @Test func aClientLostInTheSameStageLeavesTheSameSum() async throws {
         let fixture = try NetworkFixture(
             lose: #"[{"round": "1", "stage": "mask", "clients": "1"}]"#, stageSeconds: 4)
         let simulated = try fixture.simulate()

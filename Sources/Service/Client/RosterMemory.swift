@@ -28,6 +28,8 @@ struct RosterMemory {
             }
             guard roster.epoch > epoch else { return }
         }
+        // A client's first session may be the first that its workspace is used for.
+        try AtomicFile.makeDirectory((path as NSString).deletingLastPathComponent)
         try AtomicFile.write("\(roster.epoch) \(roster.digest.hex)\n", to: path)
     }
 }
