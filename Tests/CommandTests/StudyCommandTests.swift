@@ -61,10 +61,10 @@ import Testing
 
     /// The file's text, what the message must say, and where.
     static let bad: [(from: String, to: String, word: String, place: String)] = [
-        ("seeds: [1, 2]", "seed: [1, 2]", "did you mean `seeds`?", ":20:1"),
-        ("privacy.epsilon: 20", "privacy.epsilom: 20", "unknown key `privacy.epsilom`", ":17:"),
-        ("kind: iid", "kind: iit", "did you mean `iid`?", ":15:"),
-        ("count: 2", "count: none", "whole number", ":8:"),
+        ("seeds: [1, 2]", "seed: [1, 2]", "did you mean `seeds`?", ":18:1"),
+        ("privacy.epsilon: 20", "privacy.epsilom: 20", "unknown key `privacy.epsilom`", ":16:"),
+        ("kind: iid", "kind: iit", "did you mean `iid`?", ":14:"),
+        ("count: 2", "count: none", "whole number", ":7:"),
         ("clients: 3", "clients: 60", "some would have none", "split iid"),
         ("schema: fedtrain-study/1", "schema: other", "fedtrain-study/1", ":1:"),
     ]

@@ -64,7 +64,8 @@ public struct ConfigurationNode: Sendable, Equatable {
                 let empty = ConfigurationNode(.map([]), at: nil)
                 let child = try (keys.count == 1 ? value : empty).setting(
                     keys: keys.count == 1 ? [] : keys.dropFirst(), to: value, path: path)
-                entries.append(Entry(key: key, keyPosition: nil, value: child))
+                // Where the value was written is where its key is wrong, if it is.
+                entries.append(Entry(key: key, keyPosition: value.position, value: child))
             }
             copy.content = .map(entries)
         case .list(var elements):
