@@ -47,6 +47,29 @@ import Testing
         }
     }
 
+    /// What is cut off above counts as infinite and what is cut off below is raised: together with the listed
+    /// masses nothing is missing in either world, also where the cuts are coarse enough to see.
+    @Test(arguments: [(1.0, 0.7, 0.05), (0.3, 1.25, 0.02), (0.01, 1.25, 1e-4), (0.001, 2, 1e-6)])
+    func cutsOfASampledGaussianLoseNothing(rate: Double, mu: Double, above: Double) {
+        for tail in [1e-3, 1e-9] {
+            let base = BaseLoss.gaussian(mu: mu, tail: tail, above: above, basis: .published)
+            let top = mu * mu / 2 + (NormalDistribution.upperQuantile(above) + 1e-6) * mu
+            let bottom = -mu * mu / 2 - (NormalDistribution.upperQuantile(tail) + 1e-6) * mu
+            // Under P = (1−q)Q + qP₁ of a removal, under Q of an addition.
+            let atTop =
+                (1 - rate) * NormalDistribution.upperTail((top + mu * mu / 2) / mu)
+                + rate * NormalDistribution.upperTail((top - mu * mu / 2) / mu)
+            let atBottom = NormalDistribution.upperTail(-(bottom + mu * mu / 2) / mu)
+            for (direction, lost) in [(GridLoss.Direction.remove, atTop), (.add, atBottom)] {
+                let loss = GridLoss(base, rate: rate, direction: direction, step: 1e-3)
+                #expect(loss.infinite >= lost, "\(direction) \(tail): \(loss.infinite) of \(lost)")
+                #expect(loss.infinite <= 2 * lost + tail, "\(direction) \(tail): \(loss.infinite) of \(lost)")
+                let total = loss.masses.reduce(0, +) + loss.infinite
+                #expect(total >= 1 - 1e-12 && total <= 1 + 2 * (tail + above), "\(direction): \(total)")
+            }
+        }
+    }
+
     @Test func oneSampledGaussianMatchesItsClosedForm() throws {
         for (q, z) in [(0.001, 0.8), (0.1, 1.0), (0.5, 3.0), (0.9, 0.7)] {
             let events = try tally(

@@ -9,8 +9,11 @@ package struct BaseLoss {
     /// Density under Q on `range`, and a width over which it is smooth for quadrature.
     var smooth: (density: (Double) -> Double, panel: (Double) -> Double)?
     var range: ClosedRange<Double> = 0...0
-    /// Probability, under P₁ or Q, of a loss above `range`; at most as much lies below it.
-    var beyond = 0.0
+    /// Probability, under Q, of a loss below the least listed one; P₁ gives that less.
+    var below = 0.0
+    /// Probability, under P₁, of a loss above the largest listed one; Q gives that at most e^{−that loss}
+    /// times as much.
+    var above = 0.0
     var basis = BoundBasis.published
     /// By how many units of 1 + |loss| arithmetic may have moved a loss, and by how many units a mass.
     var lossUlps = 16.0
@@ -23,9 +26,13 @@ package struct BaseLoss {
     }
 
     /// Gaussian noise whose mean moves by `mu` standard deviations: ℓ ~ N(−μ²/2, μ²) under Q.
-    /// Cut where at most `tail` is lost.
-    package static func gaussian(mu: Double, tail: Double, basis: BoundBasis) -> BaseLoss {
-        let reach = NormalDistribution.upperQuantile(min(tail, 0.1)) + 1e-6
+    /// Cut where at most `tail` of Q lies below, and at most `above` of P₁ above.
+    package static func gaussian(
+        mu: Double, tail: Double, above: Double? = nil, basis: BoundBasis
+    ) -> BaseLoss {
+        let below = min(tail, 0.1)
+        let above = min(above ?? tail, 0.1)
+        func reach(_ tail: Double) -> Double { NormalDistribution.upperQuantile(tail) + 1e-6 }
         let centre = mu * mu / 2
         let scale = 0.3989422804014327 / mu
         return BaseLoss(
@@ -36,7 +43,8 @@ package struct BaseLoss {
                 },
                 panel: { loss in min(0.25, 0.05 * mu / (1 + abs(loss + centre) / (8 * mu))) }
             ),
-            range: -centre - reach * mu...centre + reach * mu, beyond: tail, basis: basis)
+            range: -centre - reach(below) * mu...centre + reach(above) * mu, below: below, above: above,
+            basis: basis)
     }
 
     /// Laplace noise: the loss is −ε on one side of both centres (half of Q), +ε on the other

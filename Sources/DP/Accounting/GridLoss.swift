@@ -13,8 +13,8 @@ package struct GridLoss {
     package let masses: [Double]
     /// Probability of an unbounded loss.
     package let infinite: Double
-    /// Probability that was cut off and enters at a loss no smaller than its own, at most twice.
-    let beyond: Double
+    /// Probability that was cut off and enters at a loss no smaller than its own.
+    let raisedFromBelow: Double
     /// Part by which every mass was raised to cover its arithmetic.
     let inflation: Double
     /// Most by which arithmetic was allowed to raise a loss.
@@ -37,20 +37,34 @@ package struct GridLoss {
         var builder = Builder(base, rate: rate, direction: direction, step: step)
         builder.addAtoms()
         builder.addSmoothPart()
-        builder.addBeyond()
+        let cut = Self.cut(base, rate: rate, direction: direction)
+        builder.addAtLeast(cut.least)
         first = builder.first
         // Quadrature is good to 1e-14 relative on its panels; e^ℓ adds |ℓ| units.
         let inflation = base.massUlps * Rounding.ulp
         masses = builder.masses.map { $0 * (1 + inflation) }
         self.inflation = inflation
-        infinite = base.beyond
-        beyond = base.beyond
+        infinite = cut.infinite
+        raisedFromBelow = cut.least
         let largest = max(abs(Double(first)), abs(Double(first + masses.count))) * step
         raise = (1 + largest) * base.lossUlps * Rounding.ulp
     }
 }
 
 extension GridLoss {
+    /// Mass cut off above the listed losses, which counts as infinite, and below them, which is raised to
+    /// the least. With (P₁) or without (Q) the unit, what is rare in one world is rarer by e^{−loss} in the
+    /// other, and P takes only a part q of P₁.
+    private static func cut(
+        _ base: BaseLoss, rate: Double, direction: Direction
+    ) -> (infinite: Double, least: Double) {
+        let other = exp(-base.ends[1]) * (1 + 1e-12)
+        return switch direction {
+        case .remove: (base.above * min(1, rate + other), base.below)
+        case .add: (base.below, base.above * min(1, other))
+        }
+    }
+
     /// Distance between an event's least and largest loss, as far as they are listed.
     static func span(_ base: BaseLoss, rate: Double) -> Double {
         let sampled = base.ends.map { Builder.sampledLoss($0, rate) }
@@ -144,9 +158,9 @@ private struct Builder {
         }
     }
 
-    /// What lies below the listed losses is raised to the least of them; what lies above is infinite.
-    mutating func addBeyond() {
-        guard base.beyond > 0 else { return }
-        put(Double(first + 1) * step, base.beyond)
+    /// Adds mass at the least listed loss.
+    mutating func addAtLeast(_ mass: Double) {
+        guard mass > 0 else { return }
+        put(Double(first + 1) * step, mass)
     }
 }

@@ -7,11 +7,12 @@ extension BaseLoss {
     ///
     /// For noise on one integer the largest shift is the worst: symmetric log-concave noise has
     /// monotone likelihood ratios, so threshold tests are optimal, and their power grows with the shift.
-    init?(exactly kind: PrivacyEvent.Kind, tail: Double) {
+    init?(exactly kind: PrivacyEvent.Kind, tail: Double, above: Double) {
         switch kind {
         case .gaussian(let multiplier):
             let squared = Rounding.up(Rational(1) / (multiplier * multiplier))
-            self = .gaussian(mu: Rounding.up(squared.squareRoot()), tail: tail, basis: .published)
+            self = .gaussian(
+                mu: Rounding.up(squared.squareRoot()), tail: tail, above: above, basis: .published)
         case .laplace(let multiplier):
             self = .laplace(pure: Rounding.up(Rational(1) / multiplier))
         case .discreteLaplace(let scale, let sensitivity):
@@ -49,7 +50,8 @@ extension BaseLoss {
             let loss = Double(2 * x - shift) * Double(shift) / (2 * variance)
             return (loss, centre * exp(-Double(x) * Double(x) / (2 * variance)))
         }
-        beyond = tail
+        below = tail
+        above = tail
     }
 
     /// Skellam noise moved by `shift`: ℓ(x) = ln I_{x−Δ}(v) − ln I_x(v).
@@ -74,7 +76,8 @@ extension BaseLoss {
             let ratio = logs[near..<far].reduce(0, +)
             return (abs(x - shift) < abs(x) ? -ratio : ratio, masses[abs(x)])
         }
-        beyond = tail
+        below = tail
+        above = tail
         massUlps = 8 * Double(last + shift)
         lossUlps = 16 + 8 * Double(shift)
     }

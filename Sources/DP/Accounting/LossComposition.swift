@@ -49,7 +49,7 @@ package struct LossComposition {
         self.logMoment = logMoment
         runs = events.reduce(0) { $0 + Double($1.count) }
         infinite = events.reduce(0) { $0 + $1.loss.infinite * Double($1.count) }
-        excess = events.reduce(0) { $0 + 4 * $1.loss.beyond * Double($1.count) }
+        excess = events.reduce(0) { $0 + 4 * $1.loss.raisedFromBelow * Double($1.count) }
         raise = events.reduce(0) { $0 + $1.loss.raise * Double($1.count) }
         inflation = events.reduce(0) { $0 + $1.loss.inflation * Double($1.count) }
         var upper = TailSums(count: masses.count)
@@ -149,10 +149,9 @@ package struct LossComposition {
         return max(0, (reached - shift(beta)) * (1 - 1e-9) - 1e-12)
     }
 
-    /// The share of δ at `epsilon` that only covers arithmetic: round-off, and what lies outside.
+    /// How much of the bound on δ at `epsilon` only covers arithmetic: round-off, and what lies outside.
     package func charged(epsilon: Double) -> Double {
-        let delta = self.delta(epsilon: epsilon)
-        return delta > 0 ? 1 - max(0, gridDeltaAtLeast(epsilon)) / delta : 0
+        max(0, delta(epsilon: epsilon) - max(0, gridDeltaAtLeast(epsilon)))
     }
 
     /// The `outside` that would cost δ = `delta` a millionth of itself at `epsilon`.

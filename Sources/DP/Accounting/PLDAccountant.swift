@@ -37,9 +37,10 @@ public struct PLDAccountant: Accountant {
         var point = parts.saddlepoint { Saddlepoint($0, step: $1, delta: delta) }
         var outside = LossComposition.outsideDefault
         for pass in 0..<2 {
-            let expected = min(max(point.epsilon, found.lower), found.upper)
+            let expected = min(max(point.estimate, found.lower), found.upper)
             let compositions = Self.compose(
-                parts, at: point, rise: accuracy * point.tilt * expected, outside: outside)
+                parts, at: point, tilt: pass == 0 ? point.lightTilt : point.tilt,
+                rise: accuracy * point.tilt * expected, outside: outside)
             let worst = compositions.map { $0.epsilon(delta: delta) ?? .infinity }.max()!
             found = found.capped(at: worst, basis: parts.basis)
             if parts.isExact {
@@ -47,7 +48,7 @@ public struct PLDAccountant: Accountant {
                 found = found.raised(to: least)
             }
             // A second pass only where charges for arithmetic moved ε by more than its grid may.
-            let charged = compositions.map { $0.charged(epsilon: worst) }.max()!
+            let charged = compositions.map { $0.charged(epsilon: worst) }.max()! / delta
             guard pass == 0, worst > 0, charged > 2 * accuracy * point.tilt * worst else { break }
             outside = compositions.map { $0.outsideAllowed(epsilon: worst, delta: delta) }.min()!
             point = parts.saddlepoint { Saddlepoint($0, step: $1, epsilon: worst) }
@@ -70,7 +71,7 @@ public struct PLDAccountant: Accountant {
         }
         guard !parts.sampled.isEmpty, !parts.isExtreme else { return found }
         let point = parts.saddlepoint { Saddlepoint($0, step: $1, epsilon: epsilon) }
-        let compositions = Self.compose(parts, at: point, rise: 10 * accuracy)
+        let compositions = Self.compose(parts, at: point, tilt: point.tilt, rise: 10 * accuracy)
         found = found.capped(
             at: compositions.map { $0.delta(epsilon: epsilon) }.max()!, basis: parts.basis)
         guard parts.isExact else { return found }
@@ -160,6 +161,11 @@ public struct PLDAccountant: Accountant {
         return max(1e-290, 1e-9 * delta / max(1, runs))
     }
 
+    /// What may be lost above, for an event of which the sum takes only a part `rate`: a 1e-6 of δ over all
+    /// events, which costs ε far less than the grid does. Cutting off the largest losses early matters where
+    /// they are so rare that they decide nothing, and yet would weigh most under the tilt.
+    private static func above(_ tail: Double, _ rate: Double) -> Double { 1e3 * tail / rate }
+
     private static func parts(of tally: EventTally, tail: Double) throws(AccountingError) -> Parts {
         var parts = Parts(tail: tail)
         if let (mu, basis) = try? GDPAccountant().mu(of: tally) {
@@ -172,7 +178,7 @@ public struct PLDAccountant: Accountant {
                 rate = min(Rounding.up(sampling), 1)
                 kind = inner
             }
-            if let base = BaseLoss(exactly: kind, tail: tail) {
+            if let base = BaseLoss(exactly: kind, tail: tail, above: above(tail, rate)) {
                 if rate < 1 || !kind.isContinuousGaussian {
                     parts.sampled.append((base, rate, entry.count))
                     continue
@@ -184,8 +190,9 @@ public struct PLDAccountant: Accountant {
             if rate == 1 {
                 parts.squaredMu = Rounding.up(parts.squaredMu + squared * Double(entry.count))
             } else {
-                let mu = Rounding.up(squared.squareRoot())
-                parts.sampled.append((.gaussian(mu: mu, tail: tail, basis: basis), rate, entry.count))
+                let base = BaseLoss.gaussian(
+                    mu: Rounding.up(squared.squareRoot()), tail: tail, above: above(tail, rate), basis: basis)
+                parts.sampled.append((base, rate, entry.count))
             }
         }
         return parts
@@ -211,13 +218,13 @@ public struct PLDAccountant: Accountant {
 
     /// One composition for each direction that counts.
     private static func compose(
-        _ parts: Parts, at point: Saddlepoint, rise: Double,
+        _ parts: Parts, at point: Saddlepoint, tilt: Double, rise: Double,
         outside: Double = LossComposition.outsideDefault
     ) -> [LossComposition] {
         var step = gridStep(parts, at: point, rise: rise)
         while true {
             if let composed = LossComposition.compositions(
-                parts.directions.map { parts.losses($0, step: step) }, step: step, tilt: point.tilt,
+                parts.directions.map { parts.losses($0, step: step) }, step: step, tilt: tilt,
                 outside: outside)
             {
                 return composed

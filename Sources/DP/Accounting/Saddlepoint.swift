@@ -7,10 +7,14 @@ import Glibc
 struct Saddlepoint {
     /// θ.
     let tilt: Double
+    /// A tilt below θ at which that bound is e³ times as large. Composing under it multiplies the charge for
+    /// arithmetic by no more, and gives far less weight to large losses that are too rare to decide anything.
+    let lightTilt: Double
     /// The ε of that bound, which is a little above the true one.
     let epsilon: Double
     /// √(K″(θ)/runs): how far one event's loss spreads around the answer.
     let spread: Double
+    private let runs: Double
 
     /// For a given δ. The best θ has θK′ − K + ln(θ+1) = ln(1/δ); the left side grows with θ.
     init(_ events: [(loss: GridLoss, count: Int)], step: Double, delta: Double) {
@@ -47,8 +51,35 @@ struct Saddlepoint {
         }
         tilt = exp2(low)
         let value = cumulants.at(tilt)
-        self.epsilon = max(0, epsilon(tilt, value))
+        let reached = max(0, epsilon(tilt, value))
+        self.epsilon = reached
+        runs = cumulants.runs
         spread = (value.variance / cumulants.runs).squareRoot()
+        lightTilt = Self.lightTilt(cumulants, below: tilt, bound: value.log - tilt * reached, reached)
+    }
+
+    private static func lightTilt(
+        _ cumulants: Cumulants, below tilt: Double, bound: Double, _ epsilon: Double
+    ) -> Double {
+        // Far lighter, and what wraps around from below 0 would weigh more at the top of the window.
+        var light = 0.75
+        var heavy = 1.0
+        for _ in 0..<4 {
+            let middle = (light + heavy) / 2
+            let theta = middle * tilt
+            if cumulants.at(theta).log - theta * epsilon < bound + 3 {
+                heavy = middle
+            } else {
+                light = middle
+            }
+        }
+        return heavy * tilt
+    }
+
+    /// About the true ε: the bound without the factor θ√(2πK″) that the exact tail of a normal sum has over it.
+    var estimate: Double {
+        let excess = log(max(1, tilt * runs.squareRoot() * spread * 2.5))
+        return max(epsilon / 2, epsilon - excess / max(tilt, 1e-3))
     }
 }
 
