@@ -9,15 +9,20 @@ final class Cohort: Sendable {
     let session: Digest
     let neighbours: Neighbours
 
-    /// - Precondition: members are in strictly ascending order of id.
-    init(
-        members: [Announcement], manifest: Digest, parameters: AggregationParameters
-    ) throws(ParameterError) {
-        let topology = try parameters.topology(cohortSize: members.count)
+    private init(members: [Announcement], leaves: [Digest], manifest: Digest, topology: Topology) {
         self.members = members
-        root = MerkleTree(members.enumerated().map { Self.leaf($0.offset, $0.element) }).root
+        root = MerkleTree(leaves: leaves).root
         session = Derivation.session(manifest: manifest, cohortRoot: root)
         neighbours = Neighbours(topology: topology, seed: root)
+    }
+
+    /// - Precondition: members are in strictly ascending order of id.
+    convenience init(
+        members: [Announcement], manifest: Digest, parameters: AggregationParameters
+    ) throws(ParameterError) {
+        self.init(
+            members: members, leaves: members.enumerated().map { Self.leaf($0.offset, $0.element) },
+            manifest: manifest, topology: try parameters.topology(cohortSize: members.count))
     }
 
     var count: Int { members.count }
@@ -35,9 +40,10 @@ final class Cohort: Sendable {
     }
 
     /// LP(index) ‖ LP(announcement body) ‖ LP(signature).
-    private static func leaf(_ index: Int, _ member: Announcement) -> [UInt8] {
-        lengthPrefixed(ByteOrder.bytes(index)) + lengthPrefixed(member.body)
-            + lengthPrefixed(member.signature)
+    private static func leaf(_ index: Int, _ member: Announcement) -> Digest {
+        MerkleTree.leaf(
+            lengthPrefixed(ByteOrder.bytes(index)) + lengthPrefixed(member.body)
+                + lengthPrefixed(member.signature))
     }
 
     /// The stage 1 message, the same bytes for everyone.
@@ -81,10 +87,19 @@ final class Cohort: Sendable {
         }
         var members: [Announcement] = []
         members.reserveCapacity(wire.entries.count)
-        var keys = Set<[UInt8]>(minimumCapacity: 3 * wire.entries.count)
-        for read in Self.announcements(wire.entries, manifest: manifest, roster: roster, threads: threads) {
-            let member: Announcement
-            do { member = try read.get() } catch {
+        var leaves: [Digest] = []
+        leaves.reserveCapacity(wire.entries.count)
+        var keys = Set<SIMD4<UInt64>>(minimumCapacity: 3 * wire.entries.count)
+        let read = parallelMap(
+            beside: {
+                Result { () throws(ParameterError) in try parameters.topology(cohortSize: wire.entries.count)
+                }
+            },
+            wire.entries.count, threads: threads
+        ) { Self.read(wire.entries[$0], at: $0, manifest: manifest, roster: roster) }
+        for entry in read.elements {
+            let (member, leaf): (Announcement, Digest)
+            do { (member, leaf) = try entry.get() } catch {
                 throw AggregationFault(
                     error.check, at: .shareKeys, culprits: error.culprit.map { [$0] } ?? [])
             }
@@ -92,13 +107,14 @@ final class Cohort: Sendable {
                 throw AggregationFault(.duplicateIdentity, at: .shareKeys, culprits: [member.id])
             }
             for key in [member.identityKey.bytes, member.encryptionKey, member.maskKey]
-            where !keys.insert(key).inserted {
+            where !keys.insert(Self.words(of: key)).inserted {
                 throw AggregationFault(.duplicateKey, at: .shareKeys, culprits: [member.id])
             }
             members.append(member)
+            leaves.append(leaf)
         }
         do {
-            try self.init(members: members, manifest: manifest, parameters: parameters)
+            self.init(members: members, leaves: leaves, manifest: manifest, topology: try read.side.get())
         } catch {
             throw AggregationFault(.parameters, at: .shareKeys, error.description)
         }
@@ -106,17 +122,22 @@ final class Cohort: Sendable {
 }
 
 extension Cohort {
-    /// Each entry, read and with its signature checked: nearly all of a client's work in stage 1.
-    private static func announcements(
-        _ entries: [Secagg_V1_CohortEntry], manifest: Digest, roster: Roster?, threads: Int
-    ) -> [Result<Announcement, CheckFailure>] {
-        parallelMap(entries.count, threads: threads) { index in
-            Result { () throws(CheckFailure) in
-                try Announcement(
-                    body: [UInt8](entries[index].advertise), signature: [UInt8](entries[index].signature),
-                    manifest: manifest, roster: roster)
-            }
+    /// One entry, with its signature checked, which is nearly all of a client's work in stage 1, and as a leaf
+    /// of the cohort's tree.
+    private static func read(
+        _ entry: Secagg_V1_CohortEntry, at index: Int, manifest: Digest, roster: Roster?
+    ) -> Result<(Announcement, Digest), CheckFailure> {
+        Result { () throws(CheckFailure) in
+            let member = try Announcement(
+                body: [UInt8](entry.advertise), signature: [UInt8](entry.signature), manifest: manifest,
+                roster: roster)
+            return (member, leaf(index, member))
         }
+    }
+
+    /// A 32-byte key as a set's element: a thousand of them are compared.
+    private static func words(of key: [UInt8]) -> SIMD4<UInt64> {
+        key.withUnsafeBytes { $0.loadUnaligned(as: SIMD4<UInt64>.self) }
     }
 }
 

@@ -31,3 +31,23 @@ package func parallelMap<Element: Sendable>(
         initialised = count
     }
 }
+
+/// The same beside one more piece of work, which whoever is free does first.
+package func parallelMap<Side: Sendable, Element: Sendable>(
+    beside side: @Sendable () -> Side, _ count: Int, threads: Int, _ body: @Sendable (Int) -> Element
+) -> (side: Side, elements: [Element]) {
+    let made = Mutex<Side?>(nil)
+    let elements = [Element](unsafeUninitializedCapacity: count) { buffer, initialised in
+        nonisolated(unsafe) let output = buffer.baseAddress
+        parallel(count + 1, threads: threads) { index in
+            if index == 0 {
+                let value = side()
+                made.withLock { $0 = value }
+            } else {
+                (output! + index - 1).initialize(to: body(index - 1))
+            }
+        }
+        initialised = count
+    }
+    return (made.withLock { $0! }, elements)
+}

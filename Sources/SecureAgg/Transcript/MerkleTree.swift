@@ -10,9 +10,12 @@ package struct MerkleTree {
     private let levels: [[Digest]]
 
     /// A tree over at least one leaf's data.
-    package init(_ data: [[UInt8]]) {
-        precondition(!data.isEmpty)
-        var levels = [data.map(Self.leaf)]
+    package init(_ data: [[UInt8]]) { self.init(leaves: data.map(Self.leaf)) }
+
+    /// A tree over at least one leaf, each hashed by `leaf`.
+    package init(leaves: [Digest]) {
+        precondition(!leaves.isEmpty)
+        var levels = [leaves]
         while let last = levels.last, last.count > 1 {
             levels.append(
                 stride(from: 0, to: last.count, by: 2).map { index in
@@ -52,7 +55,7 @@ package struct MerkleTree {
         return siblings.isEmpty && digest == root
     }
 
-    private static func leaf(_ data: [UInt8]) -> Digest { hash(0, [data]) }
+    package static func leaf(_ data: [UInt8]) -> Digest { hash(0, [data]) }
 
     private static func node(_ left: Digest, _ right: Digest) -> Digest {
         hash(1, [left.bytes, right.bytes])
