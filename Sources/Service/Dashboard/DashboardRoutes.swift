@@ -18,13 +18,17 @@ package struct DashboardRoutes: Sendable {
     ) async throws {
         var quiet = Logger(label: "fedtrain.dashboard")
         quiet.logLevel = .critical
+        let listener = Listener()
         let application = Application(
             router: router(), server: .http1(configuration: .init(idleTimeout: .seconds(60))),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
                 availableConnectionsDelegate: .maximum(256, logger: quiet)),
-            onServerRunning: { await onListening($0.localAddress?.port ?? port) }, logger: quiet)
-        try await application.run()
+            onServerRunning: { channel in
+                listener.opened(channel)
+                await onListening(channel.localAddress?.port ?? port)
+            }, logger: quiet)
+        try await listener.run(application)
     }
 
     func router() -> Router<BasicRequestContext> {

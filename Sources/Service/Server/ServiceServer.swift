@@ -40,6 +40,7 @@ package struct ServiceServer: Sendable {
             coordinator: coordinator, limits: limits, monotonic: environment.monotonic)
         var quiet = Logger(label: "fedtrain")
         quiet.logLevel = .critical
+        let listener = Listener()
         let application = Application(
             router: routes.router(),
             server: try certificate.map {
@@ -48,8 +49,11 @@ package struct ServiceServer: Sendable {
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), backlog: 1024,
                 availableConnectionsDelegate: .maximum(limits.connections, logger: quiet)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
+            onServerRunning: { channel in
+                listener.opened(channel)
+                await onListening(channel.localAddress?.port ?? port)
+            },
             logger: quiet)
-        try await application.run()
+        try await listener.run(application)
     }
 }
