@@ -88,6 +88,7 @@ enum DashboardPage {
         .released{color:var(--good)}.aborted,.bad{color:var(--bad)}
         .members{display:flex;flex-wrap:wrap;gap:.4rem;list-style:none;margin:0;padding:0}
         .members li{border:1px solid var(--line);border-radius:1rem;padding:.1rem .7rem;font-size:.85rem}
+        @media(max-width:30rem){.lane li{font-size:.72rem}table{font-size:.72rem}th,td{padding-right:.3rem}}
         .away{opacity:.5;text-decoration:line-through}footer{margin-top:2rem;font-size:.85rem;opacity:.8}
         """
 
@@ -95,7 +96,7 @@ enum DashboardPage {
         const id=n=>document.getElementById(n),num=v=>v==null?"?":v.toFixed(3);
         const cell=(row,text,name)=>{const c=row.insertCell();c.textContent=text;if(name)c.className=name};
         const stages=["advertise","share","mask","confirm","unmask"];
-        function show(s){
+        let over=false;function show(s){over=s.isFinished;
         id("rounds").textContent=s.roundsReleased+" of "+s.roundsStarted;id("epsilon").textContent=num(s.epsilon);
         id("present").textContent=s.members.filter(m=>m.silentSeconds<45).length;
         const now=s.openRound==null?-1:stages.indexOf(s.stage);
@@ -109,6 +110,6 @@ enum DashboardPage {
         id("members").replaceChildren(...s.members.map(m=>{const e=document.createElement("li");
         e.textContent=m.name;e.className=m.silentSeconds<45?"here":"away";return e}))}
         const source=new EventSource("/events");source.onmessage=e=>show(JSON.parse(e.data));
-        source.onerror=()=>{id("wait").textContent="the server does not answer"};
+        source.onerror=()=>{id("wait").textContent=over?"the run is over":"the server does not answer"};
         """
 }
