@@ -41,8 +41,13 @@ struct NetworkWorkspace {
         """
     }
 
-    func serve(crashAt point: String? = nil) throws -> RunningCommand {
-        try command.start(["serve", "federation.yaml", "--seed", seed, "-v"], crashAt: point)
+    /// - Parameters:
+    ///   - file: the federation's file; its directory is the workspace.
+    ///   - options: further ones.
+    func serve(
+        _ file: String = "federation.yaml", options: [String] = [], crashAt point: String? = nil
+    ) throws -> RunningCommand {
+        try command.start(["serve", file, "--seed", seed, "-v"] + options, crashAt: point)
     }
 
     func join(_ site: Int, crashAt point: String? = nil) throws -> RunningCommand {

@@ -20,10 +20,22 @@ final class NetworkFixture: Sendable {
     let serverKey: SigningKey
     let certificate: ServerCertificate
 
-    /// - Parameter lose: JSON of `simulation.lose`.
+    /// DP-FedSGD for records, the simplest.
+    static let gradients = (
+        training: #"""
+        "algorithm": "dp-fedsgd",
+          "server": {"optimizer": "adam", "learningRate": "0.02", "momentum": "0.9"}
+        """#,
+        privacy: #""unit": "record", "samplingRate": "1/2""#
+    )
+
+    /// - Parameters:
+    ///   - lose: JSON of `simulation.lose`.
+    ///   - work: members of `training` and of `privacy`, but for the budget.
     init(
         sites: Int = 5, rounds: Int = 2, minCohort: Int = 4, minSurvivors: Int = 4, lose: String = "[]",
-        stageSeconds: Int = 20, graceSeconds: Int = 20
+        stageSeconds: Int = 20, graceSeconds: Int = 20,
+        work: (training: String, privacy: String) = NetworkFixture.gradients
     ) throws {
         self.sites = sites
         self.rounds = rounds
@@ -36,9 +48,8 @@ final class NetworkFixture: Sendable {
              "model": {"adapter": {"rank": "2", "alpha": "4", "targets": ["q_proj", "v_proj"]}},
              "data": {"clients": ["built-in"], "sites": "\(sites)", "recordsPerSite": "12", "heldOutCount": "3"},
              "rounds": {"count": "\(rounds)", "minSurvivors": "\(minSurvivors)", "minCohort": "\(minCohort)"},
-             "training": {"algorithm": "dp-fedsgd",
-              "server": {"optimizer": "adam", "learningRate": "0.02", "momentum": "0.9"}},
-             "privacy": {"unit": "record", "epsilon": "50", "delta": "0.00001", "samplingRate": "1/2"},
+             "training": {\(work.training)},
+             "privacy": {\(work.privacy), "epsilon": "50", "delta": "0.00001"},
              "secagg": {"allowTinyCohort": "true"},
              "simulation": {"lose": \(lose)},
              "network": {"gatherSeconds": "60", "trainSeconds": "60", "stageSeconds": "\(stageSeconds)",

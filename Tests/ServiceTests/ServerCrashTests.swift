@@ -18,7 +18,7 @@ import Testing
             for step in ["recorded", "sent", "answered", "closed"] { points.append("stage \(stage) \(step)") }
         }
         return points + [
-            "state written", "adapter written", "round released", "score recorded",
+            "adapter written", "state written", "round released", "score recorded",
             "final adapter written", "adapter noted", "ledger closed", "report written",
         ]
     }()

@@ -9,8 +9,26 @@ import Testing
 /// The network carries the same federation as the simulation: the same bytes of masks, sums, adapters and
 /// transcripts.
 @Suite(.serialized) struct SimulationEqualsNetworkTests {
-    @Test func sim_equals_net() async throws {
-        let fixture = try NetworkFixture()
+    /// Gradients of records, a client's own model beside the shared one, and a few numbers instead of a model.
+    @Test(arguments: [
+        ("dp-fedsgd", NetworkFixture.gradients.training, NetworkFixture.gradients.privacy),
+        (
+            "ditto",
+            #"""
+            "algorithm": "ditto", "localSteps": "2", "batchSize": "4", "learningRate": "0.01",
+            "lambda": "0.5", "personalSteps": "2", "personalLearningRate": "0.01"
+            """#, #""unit": "client""#
+        ),
+        (
+            "fedkseed",
+            #"""
+            "algorithm": "fedkseed", "localSteps": "2", "batchSize": "4", "learningRate": "0.01",
+            "directions": "64", "perturbation": "0.001"
+            """#, #""unit": "client""#
+        ),
+    ])
+    func sim_equals_net(algorithm: String, training: String, privacy: String) async throws {
+        let fixture = try NetworkFixture(work: (training, privacy))
         let simulated = try fixture.simulate()
         let (outcome, run) = try await fixture.serve { port, _ in
             let outcomes = try await withThrowingTaskGroup(of: FederationClient.Outcome.self) { group in
@@ -29,6 +47,24 @@ import Testing
         try expectEqualRuns(simulated.run, run)
         #expect(outcome.epsilon == simulated.epsilon)
         #expect(outcome.after == simulated.after)
+        let own = try (1...fixture.sites).map { site in
+            let simulated = try files("\(simulated.run.path)/personal/site-\(site)")
+            let real = try files(
+                "\(Workspace(root: "\(fixture.directory)/site-\(site)").runs()[0].path)/personal")
+            #expect(simulated == real)
+            return real
+        }
+        #expect(own.allSatisfy { $0.isEmpty == (algorithm != "ditto") })
+    }
+
+    /// Every file under a directory, by its name; none if there is no directory.
+    private func files(_ directory: String) throws -> [String: Data] {
+        let names = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
+        return Dictionary(
+            uniqueKeysWithValues: names.compactMap { name in
+                FileManager.default.contents(atPath: "\(directory)/\(name)")
+                    .map { ((name as NSString).lastPathComponent, $0) }
+            })
     }
 
     @Test func aClientLostInTheSameStageLeavesTheSameSum() async throws {
