@@ -32,6 +32,11 @@ extension CommandFailure {
                     .state, "the server's store cannot be used: \(detail)", at: path,
                     privacy: "no round was opened by this command",
                     hint: "free some space, or restore the file from a copy; the ledger is a file of its own")
+            case .noSpace(let path):
+                self.init(
+                    .inputOutput, "the disk is full", at: path,
+                    privacy: "nothing was opened that is not in the ledger",
+                    hint: "free some space; the same command continues")
             case .laterVersion(let path):
                 self.init(
                     .state, "the server's store was made by a later version of fedtrain", at: path,

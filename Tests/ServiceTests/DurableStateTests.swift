@@ -65,6 +65,21 @@ import Testing
         #expect(store.mayHaveLeft(run: "0002", round: 1))
     }
 
+    @Test func theStoreRemembersTakenRequestsAsLongAsTheyCouldBeReplayed() throws {
+        let path = "\(directory)/nonces.db"
+        let (early, late) = (Digest.of([1]), Digest.of([2]))
+        do {
+            let store = try ServiceStore(path: path)
+            try store.accept(early, until: 100)
+            try store.accept(late, until: 200)
+            try store.close()
+        }
+        #expect(try ServiceStore(path: path).nonces(stillValidAt: 100) == [early: 100, late: 200])
+        #expect(try ServiceStore(path: path).nonces(stillValidAt: 101) == [late: 200])
+        // What has expired is forgotten, whatever the clock says later.
+        #expect(try ServiceStore(path: path).nonces(stillValidAt: 0) == [late: 200])
+    }
+
     @Test func aBackupOfAnOpenStoreHoldsEverything() throws {
         let store = try ServiceStore(path: "\(directory)/live.db")
         try store.record(.unmask, run: "0001", round: 1, members: 5)

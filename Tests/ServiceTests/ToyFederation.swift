@@ -15,6 +15,10 @@ final class ToyFederation: Sendable {
     let minCohort: Int
     let minSurvivors: Int
     let modulusBits: Int
+    /// Tells runs of the same people apart: keys are the same in all, contexts and nonces are not.
+    let run: UInt8
+    /// What the store remembers of requests for sessions, over all of a run's processes.
+    let nonces = Mutex<[Digest: UInt64]>([:])
     let serverKey: SigningKey
     let authority: SigningKey
     let certificate: ServerCertificate
@@ -24,7 +28,7 @@ final class ToyFederation: Sendable {
 
     init(
         clients: Int = 5, dimension: Int = 1000, rounds: Int = 1, minCohort: Int? = nil,
-        minSurvivors: Int = 3, modulusBits: Int = 20,
+        minSurvivors: Int = 3, modulusBits: Int = 20, run: UInt8 = 1,
         timing: Coordinator.Timing = .init(gather: 30, train: 30, stage: 30, grace: 30)
     ) throws {
         self.clients = clients
@@ -33,6 +37,7 @@ final class ToyFederation: Sendable {
         self.minCohort = minCohort ?? clients
         self.minSurvivors = minSurvivors
         self.modulusBits = modulusBits
+        self.run = run
         self.timing = timing
         var random = StreamRandom(seed: 5, label: "toy")
         serverKey = SigningKey(generatedBy: &random)
@@ -64,15 +69,17 @@ final class ToyFederation: Sendable {
 
     func parameters(round: Int) throws -> AggregationParameters {
         try AggregationParameters(
-            task: "toy", round: UInt64(round), context: .of([UInt8(round)]), vectorLength: dimension,
+            task: "toy", round: UInt64(round), context: .of([run, UInt8(round)]), vectorLength: dimension,
             modulusBits: modulusBits, cohort: minCohort...clients, minSurvivors: minSurvivors,
             colluderFraction: 0, dropoutFraction: Rational(1, 4), allowTinyCohort: true)
     }
 
-    func enrolment(port: Int, server: SigningKey? = nil, certificate other: String? = nil) -> EnrolmentFile {
+    func enrolment(
+        port: Int, server: SigningKey? = nil, certificate other: String? = nil, isEncrypted: Bool = true
+    ) -> EnrolmentFile {
         EnrolmentFile(
-            federation: "toy", url: "https://127.0.0.1:\(port)",
-            certificate: other ?? certificate.certificate,
+            federation: "toy", url: "\(isEncrypted ? "https" : "http")://127.0.0.1:\(port)",
+            certificate: isEncrypted ? other ?? certificate.certificate : "",
             server: (server ?? serverKey).verifyingKey, authority: authority.verifyingKey)
     }
 
@@ -90,16 +97,19 @@ final class ToyFederation: Sendable {
     }
 
     /// Serves all rounds while `body` runs; ends with both.
+    ///
+    /// - Parameter first: the first round that this process opens; earlier ones are over.
     func serve(
-        limits: ServiceLimits = ServiceLimits(),
+        limits: ServiceLimits = ServiceLimits(), isEncrypted: Bool = true, from first: Int = 1,
         _ body: @escaping @Sendable (_ port: Int, Coordinator) async throws -> Void
     ) async throws -> Coordinator.Outcome {
         let coordinator = Coordinator(
-            host: ToyHost(self), key: serverKey, roster: try roster(), timing: timing, limits: limits,
-            environment: NetworkFixture.environment, privacy: (1, 1e-5, "record"), isEncrypted: true,
+            host: ToyHost(self, after: first - 1), key: serverKey, roster: try roster(), timing: timing,
+            limits: limits,
+            environment: NetworkFixture.environment, privacy: (1, 1e-5, "record"), isEncrypted: isEncrypted,
             observe: { event in self.events.withLock { $0.append("\(event)") } })
         let server = ServiceServer(
-            coordinator: coordinator, certificate: certificate, limits: limits,
+            coordinator: coordinator, certificate: isEncrypted ? certificate : nil, limits: limits,
             environment: NetworkFixture.environment)
         return try await withThrowingTaskGroup(of: Coordinator.Outcome?.self) { group in
             let (ports, continuation) = AsyncStream<Int>.makeStream()
@@ -163,12 +173,14 @@ private final class ToyHost: FederationHost {
     private let toy: ToyFederation
     private let signedRoster: [UInt8]
     private let roster: Roster
-    private var started = 0
-    private var releasedCount = 0
+    private var started: Int
+    private var releasedCount: Int
     private var committed: Set<Int> = []
 
-    init(_ toy: ToyFederation) {
+    init(_ toy: ToyFederation, after rounds: Int) {
         self.toy = toy
+        started = rounds
+        releasedCount = rounds
         roster = try! toy.roster().roster()
         signedRoster = roster.signed(by: toy.authority)
     }
@@ -183,15 +195,20 @@ private final class ToyHost: FederationHost {
 
     var terms: HostTerms {
         HostTerms(
-            federation: "toy", run: "0001", identifier: .of([9]), configuration: [], spentBefore: "0",
+            federation: "toy", run: "000\(toy.run)", identifier: .of([toy.run]), configuration: [],
+            spentBefore: "0",
             runsBefore: 0, roster: signedRoster, planDigest: .of([]), baseDigest: .of([]), seed: nil)
     }
+
+    var acceptedNonces: [Digest: UInt64] { toy.nonces.withLock { $0 } }
+
+    func accepts(nonce: Digest, until: UInt64) { toy.nonces.withLock { $0[nonce] = until } }
 
     func beginRound(lifetimeSeconds: UInt64) throws -> (round: Int, session: ServerSession)? {
         guard started < toy.rounds else { return nil }
         started += 1
         let manifest = RoundManifest(
-            parameters: try toy.parameters(round: started), serverNonce: .of([UInt8(started)]),
+            parameters: try toy.parameters(round: started), serverNonce: .of([toy.run, UInt8(started)]),
             rosterDigest: roster.digest, expiry: UInt64(NetworkFixture.epoch) + lifetimeSeconds)
         return (
             started,

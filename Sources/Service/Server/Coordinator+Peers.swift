@@ -14,8 +14,12 @@ extension Coordinator {
         requests += 1
         try limitSessions(from: address)
         let signed: Fedtrain_Service_V1_SignedSessionRequest = try decodeBody(body)
-        let (client, nonce) = try identities.client(
+        let (client, nonce, until) = try identities.client(
             of: signed, now: UInt64(max(0, environment.epochSeconds())))
+        do { try host.accepts(nonce: nonce, until: until) } catch {
+            fail(error)
+            throw error
+        }
         let id = ClientID(client.number)
         let isNew = peers[id] == nil
         let token = environment.randomBytes(32)

@@ -17,7 +17,7 @@ extension Coordinator {
         for id in peers.keys { enqueue(.train(trainInstruction(opened)), for: id) }
         try host.passes("stage advertise sent")
         tell(.roundStarted(number, of: host.roundsPlanned, clients: peers.count))
-        await wait(
+        try await wait(
             for: "announcements of round \(number)", until: opened.deadline, need: host.invited,
             have: { session.advertised }, isDone: { self.hasEveryoneAdvertised(session) })
 
@@ -77,7 +77,7 @@ extension Coordinator {
             .stageOpened(
                 stage, round: number, members: messages.count, seconds: Int(timing.stage.rounded(.up))))
         let asked = messages.count
-        await wait(
+        try await wait(
             for: "stage \(stage.name) of round \(number)", until: deadline, need: asked,
             have: { asked - session.awaited.count },
             isDone: {

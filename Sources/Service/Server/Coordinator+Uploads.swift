@@ -102,7 +102,7 @@ extension Coordinator {
         do {
             try round!.session.receive(message, from: id)
         } catch {
-            round!.trace.faults.append(error)
+            if round!.trace.faults.count < limits.faultsMax { round!.trace.faults.append(error) }
             throw Problem(.rejected, "\(error)")
         }
         guard !isRepeat else { return }

@@ -97,6 +97,8 @@ package actor Coordinator {
     /// The run is over, or broke off: no request waits any more.
     private(set) var isClosed = false
     private var isStopping = false
+    /// What could not be made durable outside a round's own steps; ends the run as those do.
+    private var failure: (any Error)?
     private var driver: CheckedContinuation<Void, Never>?
     private var wait: (what: String, deadline: Double, have: () -> Int, need: Int)?
 
@@ -115,7 +117,8 @@ package actor Coordinator {
         self.privacy = privacy
         self.isEncrypted = isEncrypted
         self.observe = observe
-        identities = IdentityCheck(server: key.verifyingKey, roster: roster)
+        identities = IdentityCheck(
+            server: key.verifyingKey, roster: roster, nonces: host.acceptedNonces)
     }
 
     var now: Double { environment.monotonic() }
@@ -143,7 +146,7 @@ package actor Coordinator {
             for id in peers.keys { endPoll(of: id) }
         }
         while !isStopping, host.counts.started < host.roundsPlanned {
-            if let have = await gather() {
+            if let have = try await gather() {
                 return .gatherTimedOut(have: have, need: host.minCohort)
             }
             guard !isStopping,
@@ -170,6 +173,12 @@ package actor Coordinator {
         return stopped ? .stopped : .finished
     }
 
+    /// Ends the run: its state cannot be kept any more.
+    func fail(_ error: any Error) {
+        failure = error
+        wake()
+    }
+
     /// Asks for an end after the open round.
     package func stop() {
         isStopping = true
@@ -190,14 +199,14 @@ package actor Coordinator {
     }
 
     /// Waits for enough clients before a round; returns how many there were if the time ran out.
-    private func gather() async -> Int? {
+    private func gather() async throws -> Int? {
         let deadline = now + timing.gather
-        await wait(
+        try await wait(
             for: "clients", until: deadline, need: host.minCohort, have: { self.presentCount },
             isDone: { self.presentCount >= self.host.minCohort })
         guard presentCount >= host.minCohort || isStopping else { return presentCount }
         // A moment more for those who are on their way.
-        await wait(
+        try await wait(
             for: "more clients", until: min(deadline, now + timing.grace), need: host.invited,
             have: { self.presentCount }, isDone: { self.presentCount >= self.host.invited })
         return nil
@@ -210,16 +219,19 @@ package actor Coordinator {
     // MARK: Waiting
 
     /// Suspends until `isDone`, the deadline, or a request to stop.
+    ///
+    /// - Throws: what made the run fail meanwhile.
     func wait(
         for what: String, until deadline: Double, need: Int, have: @escaping () -> Int,
         isDone: () -> Bool
-    ) async {
+    ) async throws {
         wait = (what, deadline, have, need)
         defer { wait = nil }
         if !isDone(), let current = currentWait { tell(.waiting(current)) }
-        while !isDone(), now < deadline, !(isStopping && round == nil) {
+        while failure == nil, !isDone(), now < deadline, !(isStopping && round == nil) {
             await withCheckedContinuation { driver = $0 }
         }
+        if let failure { throw failure }
     }
 
     /// Lets the driver look again.

@@ -19,6 +19,12 @@ package protocol FederationHost: AnyObject {
     /// The incoming adapter of the next or the open round.
     var adapter: (values: [UInt8], digest: Digest) { get }
 
+    /// Nonces of session requests that earlier processes accepted, each with the time, in seconds since 1970,
+    /// until which the request could be replayed.
+    var acceptedNonces: [Digest: UInt64] { get }
+
+    /// Must be durable before the session opens: a restarted server would take the request again.
+    func accepts(nonce: Digest, until: UInt64) throws
     /// Pays for the next round and opens its session; nil when all rounds were started.
     func beginRound(lifetimeSeconds: UInt64) throws -> (round: Int, session: ServerSession)?
     /// Must be durable before the stage's messages are handed out.

@@ -10,17 +10,19 @@ package struct IdentityCheck {
     /// Nonces of requests that could still be replayed, with the time at which they cannot any more.
     private var nonces: [Digest: UInt64] = [:]
 
-    package init(server: VerifyingKey, roster: RosterFile) {
+    /// - Parameter nonces: of requests that an earlier process accepted.
+    package init(server: VerifyingKey, roster: RosterFile, nonces: [Digest: UInt64] = [:]) {
         self.server = server
         self.roster = roster
+        self.nonces = nonces
     }
 
-    /// The client that made the request, and its nonce.
+    /// The client that made the request, its nonce, and until when the nonce must be remembered.
     ///
     /// - Parameter now: seconds since 1970.
     package mutating func client(
         of signed: Fedtrain_Service_V1_SignedSessionRequest, now: UInt64
-    ) throws(Problem) -> (client: RosterFile.Client, nonce: Digest) {
+    ) throws(Problem) -> (client: RosterFile.Client, nonce: Digest, until: UInt64) {
         let request: Fedtrain_Service_V1_SessionRequest = try decodeBody([UInt8](signed.body))
         guard request.version == ServiceProtocol.version else {
             throw Problem(.unsupportedVersion, "version \(request.version); this server speaks 1")
@@ -49,9 +51,10 @@ package struct IdentityCheck {
                 "the clocks are \(skew) s apart; at most \(ServiceProtocol.clockSkewMax) s are allowed")
         }
         nonces = nonces.filter { $0.value >= now }
-        guard nonces.updateValue(now + 2 * ServiceProtocol.clockSkewMax, forKey: nonce) == nil else {
+        let until = now + 2 * ServiceProtocol.clockSkewMax
+        guard nonces.updateValue(until, forKey: nonce) == nil else {
             throw Problem(.replayed, "this request was made before")
         }
-        return (client, nonce)
+        return (client, nonce, until)
     }
 }

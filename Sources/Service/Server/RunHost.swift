@@ -8,15 +8,18 @@ package final class RunHost: FederationHost {
     private let store: ServiceStore
     private let signedRoster: [UInt8]
     private let configuration: [UInt8]
+    package let acceptedNonces: [Digest: UInt64]
     /// What the run ended with, once it has.
     package private(set) var scores: (before: HeldOutTest.Score?, after: HeldOutTest.Score?)?
 
     package init(
-        run: ServerRun, store: ServiceStore, source: ConfigurationNode, signedRoster: [UInt8]
+        run: ServerRun, store: ServiceStore, source: ConfigurationNode, signedRoster: [UInt8],
+        acceptedNonces: [Digest: UInt64]
     ) {
         self.run = run
         self.store = store
         self.signedRoster = signedRoster
+        self.acceptedNonces = acceptedNonces
         configuration = Array(source.json.text().utf8)
     }
 
@@ -42,6 +45,8 @@ package final class RunHost: FederationHost {
     package var adapter: (values: [UInt8], digest: Digest) {
         (run.model.numbers.littleEndianBytes, run.model.digest)
     }
+
+    package func accepts(nonce: Digest, until: UInt64) throws { try store.accept(nonce, until: until) }
 
     package func beginRound(lifetimeSeconds: UInt64) throws -> (round: Int, session: ServerSession)? {
         try run.beginRound(lifetimeSeconds: lifetimeSeconds)

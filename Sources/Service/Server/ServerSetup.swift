@@ -13,6 +13,7 @@ package struct ServerSetup {
     package let roster: RosterFile
     package let source: ConfigurationNode
     private let signedRoster: [UInt8]
+    private let acceptedNonces: [Digest: UInt64]
 
     /// What a workspace is ready for.
     package enum Opening {
@@ -68,12 +69,15 @@ package struct ServerSetup {
         }
         return .ready(
             ServerSetup(
-                run: run, store: store, key: key, roster: roster, source: source, signedRoster: signed))
+                run: run, store: store, key: key, roster: roster, source: source, signedRoster: signed,
+                acceptedNonces: try store.nonces(stillValidAt: UInt64(max(0, clock.epochSeconds())))))
     }
 
     /// The run as a coordinator drives it.
     package func host() -> RunHost {
-        RunHost(run: run, store: store, source: source, signedRoster: signedRoster)
+        RunHost(
+            run: run, store: store, source: source, signedRoster: signedRoster,
+            acceptedNonces: acceptedNonces)
     }
 }
 

@@ -23,6 +23,8 @@ package struct ServiceLimits: Sendable {
     package var transfersMax = 8
     /// Seconds in which an adapter must have been read.
     package var adapterSeconds = 600.0
+    /// Refused messages of a round whose reasons are kept.
+    package var faultsMax = 1000
     /// Instructions that wait for one client.
     package var mailboxMax = 64
     /// Seconds after which a silent client is not waited for.

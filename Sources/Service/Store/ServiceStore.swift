@@ -1,9 +1,11 @@
 import FedTrain
+import Foundation
 import GRDB
 import SecureAgg
+import Sodium
 
 /// The server's state beside ledger and snapshot, in SQLite with a write-ahead log: how far each round
-/// got, and what happened when.
+/// got, and which requests for a session were taken.
 ///
 /// A stage is durable here before its messages are handed out. After a crash this tells whether masked
 /// vectors can have left a client; without it the answer is yes.
@@ -42,21 +44,57 @@ package final class ServiceStore: Sendable {
                 table.primaryKey(["run", "round", "stage"])
             }
         }
+        migrator.registerMigration("2 nonces") { database in
+            try database.create(table: "nonce") { table in
+                table.primaryKey("nonce", .blob)
+                table.column("until", .integer).notNull()
+            }
+        }
         return migrator
     }
 
     /// Makes it durable that a stage's messages are about to be handed out.
     package func record(_ stage: Stage, run: String, round: Int, members: Int) throws {
-        do {
-            try database.write { database in
-                try database.execute(
-                    sql: "INSERT OR REPLACE INTO stage (run, round, stage, members) VALUES (?, ?, ?, ?)",
-                    arguments: [run, round, stage.rawValue, members])
-            }
-        } catch let error as DatabaseError {
+        try write { database in
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO stage (run, round, stage, members) VALUES (?, ?, ?, ?)",
+                arguments: [run, round, stage.rawValue, members])
+        }
+    }
+
+    private func write(_ statements: (Database) throws -> Void) throws {
+        do { try database.write(statements) } catch let error as DatabaseError {
+            if error.resultCode == .SQLITE_FULL { throw ServiceStoreError.noSpace(database.path) }
             throw ServiceStoreError.unusable(
                 database.path, "\(error.message ?? "SQLite error \(error.resultCode)")")
         }
+    }
+
+    /// Makes it durable that the session request with this nonce was taken.
+    ///
+    /// - Parameter until: seconds since 1970; after it the request is too old to be taken again.
+    package func accept(_ nonce: Digest, until: UInt64) throws {
+        try write { database in
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO nonce (nonce, until) VALUES (?, ?)",
+                arguments: [Data(nonce.bytes), Int64(clamping: until)])
+        }
+    }
+
+    /// The nonces that are still to be refused; forgets the others.
+    ///
+    /// - Parameter now: seconds since 1970.
+    package func nonces(stillValidAt now: UInt64) throws -> [Digest: UInt64] {
+        var nonces: [Digest: UInt64] = [:]
+        try write { database in
+            try database.execute(
+                sql: "DELETE FROM nonce WHERE until < ?", arguments: [Int64(clamping: now)])
+            for row in try Row.fetchAll(database, sql: "SELECT nonce, until FROM nonce") {
+                guard let nonce = Digest(bytes: row["nonce"] as Data) else { continue }
+                nonces[nonce] = UInt64(clamping: row["until"] as Int64)
+            }
+        }
+        return nonces
     }
 
     /// The latest stage of a round whose messages were handed out.
@@ -87,5 +125,6 @@ package final class ServiceStore: Sendable {
 
 package enum ServiceStoreError: Error, Equatable {
     case unusable(String, String)
+    case noSpace(String)
     case laterVersion(String)
 }
