@@ -8,8 +8,7 @@ import Testing
     init() throws { runner = try CommandRunner() }
 
     @Test(
-        "no withheld tensor reaches a site: no file of the full model is opened, no message carries a piece",
-        .enabled(if: CrashPointTests.isSlow, "starts and kills many processes: minutes"))
+        "no withheld tensor reaches a site: no file of the full model is opened, no message carries a piece")
     func withheldTensorsReachNoSite() throws {
         let full = runner.path("full")
         try FileManager.default.copyItem(atPath: CommandRunner.builtInBase.path, toPath: full)
