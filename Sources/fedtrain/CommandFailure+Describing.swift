@@ -173,6 +173,10 @@ extension CommandFailure {
             self.init(
                 .verification, "this is not the base model that the federation's plan names", at: directory,
                 privacy: "nothing was trained or spent", hint: "get the operator's model: --base DIR")
+        case .trainerHasNoUse(let reason):
+            self.init(
+                .usage, "this federation has no use for --trainer: \(reason)",
+                privacy: "nothing was trained or spent", hint: "fedtrain join without --trainer")
         case .noSuchSite(let name):
             self.init(
                 .usage, "the federation has no built-in site `\(name)`",

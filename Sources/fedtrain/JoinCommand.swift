@@ -46,6 +46,17 @@ struct JoinCommand: ResultCommand {
     @Option(help: "This client's copy of the base model.")
     var base: String?
 
+    @Option(
+        parsing: .remaining,
+        help: """
+            Last of all options: a program of yours that trains in this client's place, and its arguments \
+            (docs/external-trainer.md).
+            """)
+    var trainer: [String] = []
+
+    @Option(help: "Seconds that the trainer may take for a round.")
+    var trainerTimeout: Int = 3600
+
     @Option(help: "Refuse runs that would bring this client's own ε, all runs together, above this.")
     var epsilonLimit: String = "10"
 
@@ -92,6 +103,14 @@ struct JoinCommand: ResultCommand {
         guard let limit = Rational(epsilonLimit), limit.sign > 0 else {
             throw CommandFailure(.usage, "--epsilon-limit must be a number above 0")
         }
+        guard trainer.first?.isEmpty != true else {
+            throw CommandFailure(.usage, "--trainer names no program")
+        }
+        let times = ExternalTrainer.Command.timeoutSecondsRange
+        guard times.contains(trainerTimeout) else {
+            throw CommandFailure(
+                .usage, "--trainer-timeout must be in \(times.lowerBound) … \(times.upperBound) seconds")
+        }
         let identity = try SigningKeyFile.read(key)
         let lock = try WorkspaceLock(directory)
         defer { withExtendedLifetime(lock) {} }
@@ -99,8 +118,12 @@ struct JoinCommand: ResultCommand {
         let host = SiteRunHost(
             workspace: directory,
             choices: SiteRunHost.Choices(
-                name: name, data: source, base: base, epsilonLimit: limit, seed: run.seed),
+                name: name, data: source, base: base,
+                trainer: trainer.isEmpty
+                    ? nil : ExternalTrainer.Command(arguments: trainer, timeoutSeconds: trainerTimeout),
+                epsilonLimit: limit, seed: run.seed),
             server: file.server, epochSeconds: { Int(Date().timeIntervalSince1970) },
+            monotonic: { monotonicSeconds() },
             announce: { site, before in
                 shared { Self.announce(site, before: before, limit: limit, console: $0) }
             })

@@ -36,6 +36,10 @@ final class RunWatcher {
             break
         case .siteTraining(let round, let site, let index, let count):
             console.tick("round \(round)/\(plan.rounds)  training \(site) (\(index + 1) of \(count))")
+        case .trainerFailed(let round, let site, let error):
+            console.warn(
+                "round \(round)/\(plan.rounds): \(site) is lost: \(error); its price was returned, nothing left"
+            )
         case .roundEnded(let summary, let epsilon):
             console.say(
                 Self.line(

@@ -142,7 +142,8 @@ final class NetworkFixture: Sendable {
             choices: SiteRunHost.Choices(
                 name: "site-\(site)", data: .builtIn(site: "site-\(site)"), base: nil, epsilonLimit: 100,
                 seed: seed),
-            server: serverKey.verifyingKey, epochSeconds: { Self.epoch }, announce: { _, _ in })
+            server: serverKey.verifyingKey, epochSeconds: { Self.epoch }, monotonic: { 0 },
+            announce: { _, _ in })
         return try FederationClient(
             enrolment(port: port), key: key(site), host: host,
             settings: ServiceConnection.Settings(patience: 30, pieceBytes: pieceBytes),

@@ -26,13 +26,15 @@ import Testing
     }
 
     private func host(
-        _ fixture: NetworkFixture, _ name: String, limit: Rational = 100, seed: UInt64? = nil
+        _ fixture: NetworkFixture, _ name: String, limit: Rational = 100, seed: UInt64? = nil,
+        trainer: ExternalTrainer.Command? = nil
     ) -> SiteRunHost {
         SiteRunHost(
             workspace: Workspace(root: "\(fixture.directory)/\(name)"),
             choices: SiteRunHost.Choices(
-                name: "site-1", data: .builtIn(site: "site-1"), base: nil, epsilonLimit: limit, seed: seed),
-            server: fixture.serverKey.verifyingKey, epochSeconds: { NetworkFixture.epoch },
+                name: "site-1", data: .builtIn(site: "site-1"), base: nil, trainer: trainer,
+                epsilonLimit: limit, seed: seed),
+            server: fixture.serverKey.verifyingKey, epochSeconds: { NetworkFixture.epoch }, monotonic: { 0 },
             announce: { _, _ in })
     }
 
@@ -87,6 +89,45 @@ import Testing
             try host.contribution(round: 1, adapter: Array(bytes.dropLast()), digest: adapter.digest)
         }
         #expect(try host.spent?.participations == 0)
+    }
+
+    @Test func aTrainerThatFailsCostsNothing() throws {
+        let fixture = try NetworkFixture()
+        let (terms, roster) = try terms(fixture, seed: fixture.seed)
+        let adapter = try adapter(fixture)
+        let host = host(
+            fixture, "crashing", seed: fixture.seed,
+            trainer: ExternalTrainer.Command(arguments: ["/bin/sh", "-c", "exit 3"]))
+        try host.enter(
+            terms, identity: ClientIdentity(id: ClientID(1), signingKey: fixture.key(1)),
+            roster: try roster.roster())
+        #expect(throws: ExternalTrainerError.ended(status: 3)) {
+            try host.contribution(
+                round: 1, adapter: adapter.values.littleEndianBytes, digest: adapter.digest)
+        }
+        #expect(try host.spent?.participations == 1)
+        try host.settle(1)
+        #expect(try host.spent?.participations == 0)
+        #expect(host.mayEnter(2))
+    }
+
+    @Test func aServerNamesNoProgramOfAClient() throws {
+        let fixture = try NetworkFixture()
+        var configuration = fixture.configuration
+        configuration.trainer = ExternalTrainer.Command(arguments: ["/bin/false"])
+        func site(_ trainer: ExternalTrainer.Command?) throws -> PreparedSite {
+            try PreparedSite(
+                configuration, prior: .none, baseDirectory: nil, source: .builtIn(site: "site-1"),
+                trainer: trainer, randomness: fixture.randomness)
+        }
+        #expect(try site(nil).configuration.trainer == nil)
+        let own = ExternalTrainer.Command(arguments: ["/bin/true"])
+        #expect(try site(own).configuration.trainer == own)
+        configuration.training.algorithm = .fedProx
+        #expect(
+            throws: FederationError.trainerHasNoUse(
+                reason: "another program trains under fedavg or dp-fedsgd; this is fedprox")
+        ) { try site(own) }
     }
 
     @Test func theServersPlanNeedsNoRecordCounts() throws {

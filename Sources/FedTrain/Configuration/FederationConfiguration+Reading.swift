@@ -37,6 +37,15 @@ extension FederationConfiguration {
         aggregation = try Aggregation(reading: &section)
         section = try root.section("simulation")
         simulation = try Simulation(reading: &section)
+        if root.has("trainer") {
+            section = try root.section("trainer")
+            trainer = try ExternalTrainer.Command(reading: &section)
+            if let refusal = trainerRefusal {
+                throw section.error(
+                    "command", "has no use: \(refusal)",
+                    suggestion: "leave trainer out, or change that setting")
+            }
+        }
         if root.has("network") {
             section = try root.section("network")
             network = try Network(reading: &section)
@@ -116,6 +125,18 @@ extension FederationConfiguration.DataSource {
         template = try section.choice("template", default: .plain)
         tokensMax = try section.integer("tokensMax", in: 8...1_000_000, default: 512)
         overlong = try section.choice("overlong", default: .drop)
+        try section.finish()
+    }
+}
+
+extension ExternalTrainer.Command {
+    init(reading section: inout ConfigurationSection) throws(ConfigurationError) {
+        arguments = try section.strings("command")
+        guard let program = arguments.first, !program.isEmpty else {
+            throw section.error(
+                "command", "names no program", suggestion: "a list: the program, then its arguments")
+        }
+        timeoutSeconds = try section.integer("timeoutSeconds", in: Self.timeoutSecondsRange, default: 3600)
         try section.finish()
     }
 }

@@ -16,6 +16,8 @@ public struct FederationConfiguration: Sendable, Equatable {
     public var privacy: Privacy
     public var aggregation: Aggregation
     public var simulation: Simulation
+    /// Trains in this process's clients' place; nil: they train themselves. Never taken from another machine.
+    public var trainer: ExternalTrainer.Command?
     /// What only a federation over a network needs; nil without a `network` section.
     public var network: Network?
     /// What the report says in the operator's words, by the names that ledgers use.

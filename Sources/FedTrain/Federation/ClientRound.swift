@@ -8,14 +8,17 @@ package struct ClientRound {
     package let training: FederationConfiguration.Training
     package let engine: TrainingEngine
     let steps: ProtectiveSteps
+    /// Trains in this client's place; nil: the client trains itself.
+    let external: ExternalTrainer?
 
     package init(
         plan: RoundPlan, training: FederationConfiguration.Training, engine: TrainingEngine,
-        steps: ProtectiveSteps = .genuine
+        external: ExternalTrainer? = nil, steps: ProtectiveSteps = .genuine
     ) {
         self.plan = plan
         self.training = training
         self.engine = engine
+        self.external = external
         self.steps = steps
     }
 
@@ -43,7 +46,7 @@ package struct ClientRound {
                 let records = plan.sample(Array(examples.indices), random)
                 let padding = plan.aggregation.encoding.dimension - work.start.count
                 try values.withUnsafeMutableBufferPointer { sum in
-                    try work.eachGradient(of: records) { gradient in
+                    try eachGradient(of: records, work, model, round) { gradient in
                         guard padding > 0 else {
                             encoder.encode(gradient, addingTo: sum, random: random)
                             return
@@ -59,12 +62,41 @@ package struct ClientRound {
                 }
             case .client:
                 var generator = SplitMix64(seed: random.nextUInt64())
-                let update = try work.update(personal: &personal, generator: &generator)
+                let update = try update(work, model, round, personal: &personal, generator: &generator)
                 encoder.encode(
                     update + zeros(plan.aggregation.encoding.dimension - update.count), addingTo: &values,
                     random: random)
             }
         }
+    }
+}
+
+extension ClientRound {
+    /// One gradient for each of some records, by this client or by another program.
+    private func eachGradient(
+        of records: [Int], _ work: ClientWork<AdapterObjective>, _ model: GlobalModel, _ round: Int,
+        _ emit: (UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        guard let external, case .lora(let adapter) = model.adapter else {
+            return try work.eachGradient(of: records, emit)
+        }
+        try external.perRecordGradients(
+            of: records.map { work.objective.examples[$0] }, adapter: adapter,
+            part: model.shared.part(round: round)
+        ) { gradient in try gradient.withUnsafeBufferPointer(emit) }
+    }
+
+    /// The whole update, by this client or by another program.
+    private func update(
+        _ work: ClientWork<AdapterObjective>, _ model: GlobalModel, _ round: Int,
+        personal: inout [Float]?, generator: inout SplitMix64
+    ) throws -> [Float] {
+        guard let external, case .lora(let adapter) = model.adapter else {
+            return try work.update(personal: &personal, generator: &generator)
+        }
+        return try external.update(
+            of: adapter, part: model.shared.part(round: round), on: work.objective.examples,
+            training: training, seed: generator.next())
     }
 }
 

@@ -29,6 +29,8 @@ public enum FederationError: Error, Equatable, Sendable {
     case emulatorNeedsLoRA(kind: String)
     /// `training.share` names no tensor of the adapter, or all of them.
     case nothingShared(patterns: [String], all: Bool, examples: [String])
+    /// This site's own program cannot train under the federation's terms.
+    case trainerHasNoUse(reason: String)
     /// Two files would be one client.
     case duplicateClient(name: String, file: String)
 }

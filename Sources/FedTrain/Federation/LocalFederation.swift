@@ -88,7 +88,16 @@ final class LocalFederation {
         var participants: [LoopbackRound.Participant] = []
         for (index, site) in turn.enumerated() where lost[site.id] != .advertiseKeys {
             observe(.siteTraining(round, site: site.data.name, index: index, of: turn.count))
-            let values = try site.run.contribution(round: round, model: server.model)
+            let values: [Int32]
+            do {
+                values = try site.run.contribution(round: round, model: server.model)
+            } catch let error as ExternalTrainerError {
+                // Nothing of the site has left: it has its price back, and is lost before the first stage.
+                try site.run.settle(round, reason: error.name)
+                lost[site.id] = .advertiseKeys
+                observe(.trainerFailed(round, site: site.data.name, error))
+                continue
+            }
             let (session, random) = try site.run.session(round: round, incoming: incoming)
             participants.append(
                 LoopbackRound.Participant(
@@ -190,6 +199,8 @@ public enum FederationEvent: Sendable {
     case roundStarted(Int, of: Int)
     case siteTraining(Int, site: String, index: Int, of: Int)
     case roundEnded(RoundSummary, epsilon: Double)
+    /// The site is lost for the round; its price went back to it.
+    case trainerFailed(Int, site: String, ExternalTrainerError)
 }
 
 /// One round in figures.

@@ -26,16 +26,22 @@ package struct PreparedSite: Sendable {
     ///   - configuration: the server's, as signed.
     ///   - prior: what earlier runs of the federation spent, by the server's account.
     ///   - baseDirectory: this client's copy of the base model; nil: where the configuration says.
+    ///   - trainer: this client's own program to train with; what the server's configuration says is not run.
     ///   - randomness: a seeded federation's built-in notes follow the seed.
     package init(
         _ configuration: FederationConfiguration, prior: PriorSpending, baseDirectory: String?,
-        source: DataSource, randomness: RunRandomness
+        source: DataSource, trainer: ExternalTrainer.Command? = nil, randomness: RunRandomness
     ) throws {
         guard !configuration.privacy.isInClear else { throw FederationError.inClear }
         var configuration = try configuration.after(prior)
         // The server's files are not ours to read.
         configuration.data.heldOut = []
         configuration.model.startDirectory = nil
+        // Nor are its programs ours to run.
+        configuration.trainer = trainer
+        if trainer != nil, let reason = configuration.trainerRefusal {
+            throw FederationError.trainerHasNoUse(reason: reason)
+        }
         if let baseDirectory { configuration.model.baseDirectory = baseDirectory }
         base = try BaseModel.load(
             directory: try configuration.model.baseDirectory ?? BuiltInModel.directory())

@@ -67,6 +67,14 @@ package final class SiteRun {
             statement.budgetEpsilon = left < statement.budgetEpsilon ? left : statement.budgetEpsilon
             ledger = try LedgerFile.create(
                 in: storage, key: identity.signingKey, plan: statement, at: clock.epochSeconds())
+            if let trainer = site.configuration.trainer {
+                let reliance =
+                    site.plan.unit == .record
+                    ? "ε relies on each of its gradients being of one record" : "ε does not rely on it"
+                try ledger.note(
+                    at: clock.epochSeconds(),
+                    payload: ["what": "another program trains, `\(trainer.arguments[0])`: \(reliance)"])
+            }
         }
     }
 
@@ -90,7 +98,10 @@ package final class SiteRun {
     package func contribution(round: Int, model: GlobalModel) throws -> [Int32] {
         let permit = try ledger.reserve(round: round, at: clock.epochSeconds())
         let client = ClientRound(
-            plan: site.plan, training: site.configuration.training, engine: engine)
+            plan: site.plan, training: site.configuration.training, engine: engine,
+            external: site.configuration.trainer.map {
+                ExternalTrainer($0, base: site.base, monotonic: clock.monotonic)
+            })
         let random = randomness.stream("\(run)/round \(round)/\(name)")
         let seeds = site.plan.noiseSeeds(using: random)
         let isPersonal = site.configuration.training.algorithm.isPersonal
@@ -128,10 +139,10 @@ package final class SiteRun {
     }
 
     /// Takes the round's price back, if it was never made final.
-    package func settle(_ round: Int) throws {
+    package func settle(_ round: Int, reason: String = "left before the masked vector") throws {
         guard ledger.ledger.openRounds.contains(round) else { return }
         try ledger.abort(
-            round: round, beforeAnythingLeft: true, reason: "left before the masked vector",
+            round: round, beforeAnythingLeft: true, reason: reason,
             at: clock.epochSeconds())
     }
 

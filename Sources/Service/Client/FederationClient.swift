@@ -180,6 +180,8 @@ package final class FederationClient: Sendable {
             return try await step()
         } catch let fault as AggregationFault {
             observe(.leftRound(round, reason: "\(fault)"))
+        } catch let error as ExternalTrainerError {
+            observe(.leftRound(round, reason: "\(error); the round's price was returned"))
         } catch let problem as Problem where !problem.endsSession {
             observe(.leftRound(round, reason: "\(problem.kind.rawValue): \(problem.detail)"))
         }

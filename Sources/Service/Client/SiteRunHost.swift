@@ -14,6 +14,8 @@ package final class SiteRunHost: SiteHost {
         package var data: PreparedSite.DataSource
         /// This client's copy of the base model; nil: where the federation's file says.
         package var base: String?
+        /// This client's own program to train with. Never taken from a server.
+        package var trainer: ExternalTrainer.Command?
         /// ε that this client will not pass over all runs.
         package var epsilonLimit: Rational
         /// Makes this client's noise and keys replayable, hence known to whoever knows the seed. Never
@@ -21,9 +23,10 @@ package final class SiteRunHost: SiteHost {
         package var seed: UInt64?
 
         package init(
-            name: String, data: PreparedSite.DataSource, base: String?, epsilonLimit: Rational,
-            seed: UInt64? = nil
+            name: String, data: PreparedSite.DataSource, base: String?,
+            trainer: ExternalTrainer.Command? = nil, epsilonLimit: Rational, seed: UInt64? = nil
         ) {
+            self.trainer = trainer
             self.seed = seed
             self.name = name
             self.data = data
@@ -36,19 +39,21 @@ package final class SiteRunHost: SiteHost {
     private let choices: Choices
     private let server: VerifyingKey
     private let epochSeconds: @Sendable () -> Int
+    private let monotonic: @Sendable () -> Double
     private let announce: @Sendable (PreparedSite, _ epsilonBefore: Double) -> Void
     private var entered: (identifier: Digest, run: SiteRun)?
 
     /// - Parameter announce: told the terms that this client worked out, before anything is spent.
     package init(
         workspace: Workspace, choices: Choices, server: VerifyingKey,
-        epochSeconds: @escaping @Sendable () -> Int,
+        epochSeconds: @escaping @Sendable () -> Int, monotonic: @escaping @Sendable () -> Double,
         announce: @escaping @Sendable (PreparedSite, Double) -> Void
     ) {
         self.workspace = workspace
         self.choices = choices
         self.server = server
         self.epochSeconds = epochSeconds
+        self.monotonic = monotonic
         self.announce = announce
     }
 
@@ -64,7 +69,8 @@ package final class SiteRunHost: SiteHost {
         let randomness: RunRandomness = choices.seed.map { .seeded($0) } ?? .system
         let site = try PreparedSite(
             configuration, prior: PriorSpending(runs: terms.runsBefore, epsilon: spent),
-            baseDirectory: choices.base, source: choices.data, randomness: notes)
+            baseDirectory: choices.base, source: choices.data, trainer: choices.trainer,
+            randomness: notes)
         guard site.base.digest == terms.baseDigest else {
             throw FederationError.baseModelDiffers(directory: site.base.directory)
         }
@@ -82,12 +88,12 @@ package final class SiteRunHost: SiteHost {
                 affordable: 0)
         }
         let journal = try FileJournal(path: "\(directory.path)/journal.jsonl")
-        let epochSeconds = epochSeconds
+        let (epochSeconds, monotonic) = (epochSeconds, monotonic)
         let run = try SiteRun(
             site, name: choices.name, run: terms.run, files: directory.siteFiles, identity: identity,
             server: server, roster: roster, journal: journal, prior: prior,
             limit: choices.epsilonLimit, randomness: randomness,
-            clock: RunClock(epochSeconds: { epochSeconds() }, monotonic: { 0 }))
+            clock: RunClock(epochSeconds: { epochSeconds() }, monotonic: { monotonic() }))
         try run.settleLeftovers(sentMaskedInput: journal.sentMaskedInput)
         entered = (terms.identifier, run)
         self.directory = directory
