@@ -16,18 +16,28 @@ struct BenchCommand: ResultCommand {
     @Argument(help: "What to measure: \(BenchmarkSuite.allCases.map(\.rawValue).joined(separator: ", ")).")
     var suite: BenchmarkSuite
 
+    @Option(
+        help:
+            "With train, measure this alone: \(TrainBenchmark.Part.allCases.map(\.rawValue).joined(separator: ", "))."
+    )
+    var part: [TrainBenchmark.Part] = []
+
     struct Payload: Encodable {
         let suite: String
         let results: [Measurement]
     }
 
     func execute(_ console: Console) throws -> Payload {
+        guard part.isEmpty || suite == .train else {
+            throw CommandFailure(.usage, "--part belongs to bench train")
+        }
         let clock = ContinuousClock()
         let start = clock.now
         let stopwatch: Stopwatch = { (clock.now - start) / .seconds(1) }
         let results: [Measurement] =
             switch suite {
-            case .train: try TrainBenchmark.run(stopwatch)
+            case .train:
+                try TrainBenchmark.run(stopwatch, parts: part.isEmpty ? TrainBenchmark.Part.allCases : part)
             case .mask: try MaskBenchmark.run(stopwatch)
             case .unmask: try UnmaskBenchmark.run(stopwatch)
             case .noise: NoiseBenchmark.run(stopwatch)
@@ -46,3 +56,4 @@ struct BenchCommand: ResultCommand {
 }
 
 extension BenchmarkSuite: ExpressibleByArgument {}
+extension TrainBenchmark.Part: ExpressibleByArgument {}

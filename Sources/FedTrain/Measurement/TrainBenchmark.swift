@@ -7,13 +7,24 @@ import Models
 /// a forward and a backward pass with the gradients of LoRA of rank 8 on q and v, counted as 4·N
 /// floating-point operations per token for N weights: frozen weights get no gradient.
 public enum TrainBenchmark {
-    public static func run(_ stopwatch: Stopwatch) throws -> [Measurement] {
+    /// What can be measured alone.
+    public enum Part: String, CaseIterable, Sendable {
+        case step, clients, soak, loading, tinyllama
+    }
+
+    public static func run(
+        _ stopwatch: Stopwatch, parts: [Part] = Part.allCases
+    ) throws -> [Measurement] {
         var results: [Measurement] = []
-        try measure135M(stopwatch, &results)
-        try measureManyClients(stopwatch, &results)
-        try measureSoak(&results)
-        try measureLoading(stopwatch, &results)
-        try measureTinyLlama(stopwatch, &results)
+        for part in parts {
+            switch part {
+            case .step: try measure135M(stopwatch, &results)
+            case .clients: try measureManyClients(stopwatch, &results)
+            case .soak: try measureSoak(&results)
+            case .loading: try measureLoading(stopwatch, &results)
+            case .tinyllama: try measureTinyLlama(stopwatch, &results)
+            }
+        }
         return results
     }
 
