@@ -106,7 +106,8 @@ public final class ClientSession {
             threads: threads, noiseSeeds: noiseSeeds, cohortCache: nil)
     }
 
-    init(
+    /// - Parameter cohortCache: shared by the clients of one program; nil for a client that trusts nobody.
+    package init(
         identity: ClientIdentity, server: VerifyingKey, roster: Roster?, policy: ClientPolicy,
         journal: any ClientJournal, threads: Int, noiseSeeds: [SecretBytes], cohortCache: CohortCache?
     ) {

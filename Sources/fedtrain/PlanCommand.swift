@@ -90,6 +90,8 @@ struct PlanCommand: ResultCommand {
         let bytesUpPerClient: Int
         let bytesDownPerClient: Int
         let peakMemory: Int
+        /// Of a simulated run on this machine, from rates measured now; nil where nothing is simulated.
+        var seconds: Double?
         let tinyCohort: Bool
         let data: [String]
         /// With `--solve`: what was solved for, and what to put into the file.
@@ -118,7 +120,13 @@ struct PlanCommand: ResultCommand {
         let prepared = try PreparedFederation(
             configuration, workspace: Workspace(configurationFile: source.file),
             randomness: run.randomness)
-        guard let solve else { return try Self.payload(prepared, plan: prepared.plan) }
+        guard let solve else {
+            var payload = try Self.payload(prepared, plan: prepared.plan)
+            if !prepared.data.sites.isEmpty {
+                payload.seconds = try RunTiming(prepared, stopwatch: monotonicSeconds).total
+            }
+            return payload
+        }
         let target = try epsilon.map { try MechanismOptions.number($0, "--epsilon") }
         let solution = try prepared.solution(for: solve, epsilon: target)
         var payload = try Self.payload(prepared, plan: solution.plan)
@@ -214,6 +222,11 @@ struct PlanCommand: ResultCommand {
                 + "\(bytes(payload.bytesDownPerClient)) a round; peak memory of this process about "
                 + "\(bytes(payload.peakMemory))",
         ]
+        if let seconds = payload.seconds {
+            lines.append(
+                "simulated on this machine it takes about \(decimal(seconds, 0)) s, by rates measured just now"
+            )
+        }
         if payload.spentBefore > 0 {
             lines.append("earlier runs of this workspace spent ε = \(decimal(payload.spentBefore, 4))")
         }

@@ -52,7 +52,13 @@ public struct FederationRun {
         let federation = try LocalFederation(
             prepared, source: source, workspace: workspace, serverKey: serverKey, clock: clock,
             observe: observe)
-        try federation.runRounds(shouldStop: shouldStop)
+        do {
+            try federation.runRounds(shouldStop: shouldStop)
+        } catch {
+            // What the clients spent is known even of a run that broke.
+            try? federation.keepClientLedgers()
+            throw error
+        }
         let siteScores = try federation.siteScores()
         let personal = try federation.personalAdapters()
         let (before, after) = try federation.finish(comparisons: comparisons)

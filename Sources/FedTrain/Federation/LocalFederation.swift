@@ -15,7 +15,10 @@ final class LocalFederation {
     let prepared: PreparedFederation
     let server: ServerRun
     private let serverKey: VerifyingKey
-    private let sites: [(id: ClientID, data: SiteData, run: SiteRun)]
+    private typealias LocalSite = (
+        id: ClientID, data: SiteData, run: SiteRun, ledger: MemoryLedgerStorage
+    )
+    private let sites: [LocalSite]
     private let clock: RunClock
     private let observe: (FederationEvent) -> Void
 
@@ -40,17 +43,21 @@ final class LocalFederation {
             starting: prepared, source: source, workspace: workspace, key: serverKey, roster: roster,
             clock: clock, setting: LedgerFacts.oneProcess)
         try AtomicFile.makeDirectory(server.run.clients)
-        let engine = TrainingEngine(model: prepared.base.model)
-        let (run, prior) = (server.run, prepared.prior)
+        let clients = prepared.data.sites.count
+        let engine = TrainingEngine(
+            model: prepared.base.model, threads: clients >= 4 * concurrency ? 1 : nil)
+        let (run, prior, cache) = (server.run, prepared.prior, CohortCache())
         sites = try zip(prepared.data.sites, identities).map { data, identity in
+            let ledger = MemoryLedgerStorage()
             let site = try SiteRun(
                 PreparedSite(data, of: prepared), name: data.name, run: run.name,
-                files: run.siteFiles(of: data.name), identity: identity, server: serverKey.verifyingKey,
+                files: run.siteFiles(of: data.name, ledger: ledger), identity: identity,
+                server: serverKey.verifyingKey,
                 roster: roster, journal: InMemoryJournal(), prior: prior,
                 // What the plan may spend is what earlier runs left of the workspace's budget.
                 limit: prior.epsilon + prepared.plan.epsilonMax, randomness: prepared.randomness,
-                clock: clock, setting: LedgerFacts.oneProcess, engine: engine)
-            return (identity.id, data, site)
+                clock: clock, setting: LedgerFacts.oneProcess, engine: engine, cohortCache: cache)
+            return (identity.id, data, site, ledger)
         }
     }
 
@@ -86,26 +93,31 @@ final class LocalFederation {
         let incoming = server.model.digest
         // Training comes before stage 0, so that a slow site costs nobody anything.
         var participants: [LoopbackRound.Participant] = []
-        for (index, site) in turn.enumerated() where lost[site.id] != .advertiseKeys {
-            observe(.siteTraining(round, site: site.data.name, index: index, of: turn.count))
-            let values: [Int32]
-            do {
-                values = try site.run.contribution(round: round, model: server.model)
-            } catch let error as ExternalTrainerError {
-                // Nothing of the site has left: it has its price back, and is lost before the first stage.
-                try site.run.settle(round, reason: error.name)
-                lost[site.id] = .advertiseKeys
-                observe(.trainerFailed(round, site: site.data.name, error))
-                continue
+        let present = turn.filter { lost[$0.id] != .advertiseKeys }
+        for start in stride(from: 0, to: present.count, by: lanes) {
+            let group = Array(present[start..<min(start + lanes, present.count)])
+            for (offset, site) in group.enumerated() {
+                observe(
+                    .siteTraining(round, site: site.data.name, index: start + offset, of: present.count))
             }
-            let (session, random) = try site.run.session(round: round, incoming: incoming)
-            participants.append(
-                LoopbackRound.Participant(
-                    id: site.id, session: session, random: random,
-                    values: {
-                        try site.run.commit(round)
-                        return values
-                    }))
+            for (site, trained) in zip(group, train(group, round: round)) {
+                let values: [Int32]
+                do { values = try trained.get() } catch let error as ExternalTrainerError {
+                    // Nothing of the site has left: it has its price back, and is lost before the first stage.
+                    try site.run.settle(round, reason: error.name)
+                    lost[site.id] = .advertiseKeys
+                    observe(.trainerFailed(round, site: site.data.name, error))
+                    continue
+                }
+                let (session, random) = try site.run.session(round: round, incoming: incoming)
+                participants.append(
+                    LoopbackRound.Participant(
+                        id: site.id, session: session, random: random,
+                        values: {
+                            try site.run.commit(round)
+                            return values
+                        }))
+            }
         }
         var aggregation = LoopbackRound(
             server: session, participants: participants, invited: turn.count, losses: lost, now: now,
@@ -126,8 +138,26 @@ final class LocalFederation {
     }
 
     /// The sites whose turn it is.
-    private func turn(in round: Int) -> [(id: ClientID, data: SiteData, run: SiteRun)] {
+    private func turn(in round: Int) -> [LocalSite] {
         sites.filter { plan.isTurn(of: $0.id, round: round) }
+    }
+
+    /// Clients that train at the same time: many keep the cores busier than one that has them all, and the bits
+    /// are the same.
+    private var lanes: Int { sites.count >= 4 * concurrency ? concurrency : 1 }
+
+    private func train(_ group: [LocalSite], round: Int) -> [Result<[Int32], any Error>] {
+        let model = server.model
+        // Each site is touched by one thread only, and its clock is read-only.
+        nonisolated(unsafe) let group = group
+        guard group.count > 1 else {
+            return group.map { site in
+                Result { try site.run.contribution(round: round, model: model) }
+            }
+        }
+        return concurrentResults(group.count) {
+            try group[$0].run.contribution(round: round, model: model)
+        }
     }
 
     /// Who is lost in a round, by the configuration's script: random sites, drawn per round.
@@ -160,11 +190,23 @@ final class LocalFederation {
         try sites.map { try $0.run.personalAdapter(server.model) }
     }
 
+    /// Writes the clients' ledgers beside the server's, as far as the run got.
+    func keepClientLedgers() throws {
+        for site in sites {
+            let path = server.run.clientLedger(site.data.name)
+            try AtomicFile.write(site.ledger.log, to: path)
+            if let acknowledgement = site.ledger.acknowledgement {
+                try AtomicFile.write(acknowledgement, to: path + ".ack")
+            }
+        }
+    }
+
     /// Scores the shared model, closes the ledgers and writes the report.
     func finish(
         comparisons: [ScoreFact]
     ) throws -> (before: HeldOutTest.Score?, after: HeldOutTest.Score?) {
         for site in sites { try site.run.close() }
+        try keepClientLedgers()
         return try server.finish(comparisons: comparisons)
     }
 }

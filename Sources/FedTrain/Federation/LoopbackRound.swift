@@ -1,10 +1,12 @@
+import Foundation
 import SecureAgg
 import Sodium
 
 /// One aggregation round with every party in this process: the same sessions and the same bytes that a
 /// network would carry, handed over by function calls.
 ///
-/// Losses are scripted: a client lost at a stage never answers that stage, nor any later one.
+/// Losses are scripted: a client lost at a stage never answers that stage, nor any later one. A few clients
+/// answer at a time; the server hears them in the order of their numbers.
 struct LoopbackRound {
     /// One client's end of the round.
     struct Participant {
@@ -56,12 +58,11 @@ struct LoopbackRound {
         var started = clock()
         let manifest = server.manifestMessage
         let now = now
-        for id in participants.keys.sorted() {
-            trace.received(manifest.count, by: id, at: .advertiseKeys)
-            try answer(id, at: .advertiseKeys) { participant in
-                var random = participant.random
-                return [try participant.session.advertiseKeys(manifest, now: now, random: &random)]
-            }
+        try answer(
+            participants.keys.sorted().map { ($0, manifest) }, at: .advertiseKeys
+        ) { participant, bytes in
+            var random = participant.random
+            return [try participant.session.advertiseKeys(bytes, now: now, random: &random)]
         }
         var survivors: [ClientID] = []
         while true {
@@ -81,11 +82,8 @@ struct LoopbackRound {
                 if stage == .confirmSurvivors { survivors = messages.map(\.recipient) }
                 if stage == .unmask { try beforeUnmasking(survivors, trace) }
                 started = clock()
-                for message in messages {
-                    trace.received(message.bytes.count, by: message.recipient, at: stage)
-                    try answer(message.recipient, at: stage) { participant in
-                        try Self.respond(participant, to: message.bytes, at: stage)
-                    }
+                try answer(messages.map { ($0.recipient, $0.bytes) }, at: stage) {
+                    try Self.respond($0, to: $1, at: stage)
                 }
             }
         }
@@ -106,32 +104,68 @@ struct LoopbackRound {
         }
     }
 
-    /// Lets a client answer, unless it is lost; a client that refuses is out, and the trace says why.
+    /// Lets clients answer, unless they are lost; one that refuses is out, and the trace says why.
     private mutating func answer(
-        _ id: ClientID, at stage: Stage, _ respond: (Participant) throws -> [[UInt8]]
+        _ inbox: [(id: ClientID, message: [UInt8])], at stage: Stage,
+        _ respond: @Sendable (Participant, [UInt8]) throws -> [[UInt8]]
     ) throws {
-        guard let participant = participants[id] else { return }
-        guard !isLost(id, by: stage) else {
-            participant.session.leave()
-            participants[id] = nil
-            return
-        }
-        do {
-            for message in try respond(participant) {
-                trace.sent(message.count, by: id, at: stage)
-                try server.receive(message, from: id)
+        for start in stride(from: 0, to: inbox.count, by: Self.batch) {
+            var asked: [(participant: Participant, message: [UInt8])] = []
+            for (id, message) in inbox[start..<min(start + Self.batch, inbox.count)] {
+                trace.received(message.count, by: id, at: stage)
+                guard let participant = participants[id] else { continue }
+                guard !isLost(id, by: stage) else {
+                    participant.session.leave()
+                    participants[id] = nil
+                    continue
+                }
+                asked.append((participant, message))
             }
-            trace.completed[stage, default: 0] += 1
-        } catch let fault as AggregationFault {
-            trace.faults.append(fault)
-            participant.session.leave()
-            participants[id] = nil
+            // Sessions share nothing, and each is touched by one thread at a time.
+            nonisolated(unsafe) let turn = asked
+            let answers = concurrentResults(turn.count) {
+                try respond(turn[$0].participant, turn[$0].message)
+            }
+            for ((participant, _), answer) in zip(asked, answers) {
+                do {
+                    for message in try answer.get() {
+                        trace.sent(message.count, by: participant.id, at: stage)
+                        try server.receive(message, from: participant.id)
+                    }
+                    trace.completed[stage, default: 0] += 1
+                } catch let fault as AggregationFault {
+                    trace.faults.append(fault)
+                    participant.session.leave()
+                    participants[participant.id] = nil
+                }
+            }
         }
     }
+
+    /// Clients that answer before the server hears them: enough to keep the threads busy, few enough that
+    /// their messages do not pile up.
+    private static let batch = 4 * concurrency
 
     private func isLost(_ id: ClientID, by stage: Stage) -> Bool {
         losses[id].map { $0 <= stage } ?? false
     }
+}
+
+/// How many clients of one process work at the same time.
+let concurrency = max(1, ProcessInfo.processInfo.activeProcessorCount)
+
+/// What `body` gives or throws for each index, a few at a time: nothing of it depends on how many.
+func concurrentResults<Success>(
+    _ count: Int, _ body: @Sendable (Int) throws -> Success
+) -> [Result<Success, any Error>] {
+    var results = [Result<Success, any Error>?](repeating: nil, count: count)
+    results.withUnsafeMutableBufferPointer { buffer in
+        nonisolated(unsafe) let output = buffer
+        parallel(count, threads: concurrency) { index in
+            output[index] = Result { try body(index) }
+        }
+    }
+    return results.map { $0! }
 }
 
 /// What a round cost and who was left: counts, times and bytes, never values.

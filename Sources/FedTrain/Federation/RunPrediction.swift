@@ -54,7 +54,16 @@ public struct RunPrediction: Sendable, Equatable {
 
         let contributions = (plan.clients + 3) * vector
         let adapters = 6 * 4 * adapterCount
-        return processBytes + weights + records + Int(states + gradients) + contributions + adapters
+        let edges = plan.clients * plan.topology.neighbours * bytesPerEdge(plan)
+        return processBytes + weights + records + Int(states + gradients) + contributions + adapters + edges
+    }
+
+    /// What each neighbour of each client costs between stages 1 and 2: its sealed box at the server and on
+    /// its way, a client's own and its neighbours' shares, and the key of the channel.
+    private static func bytesPerEdge(_ plan: RoundPlan) -> Int {
+        let shares = 32 * (2 + (plan.removableNoise?.count ?? 0))
+        let box = shares + 40
+        return 2 * box + 2 * shares + 32
     }
 
     /// What a pack keeps of each token: every block's states for the way back, and scratch.

@@ -21,6 +21,7 @@ package final class SiteRun {
     private let ledger: LedgerFile
     private let personal: PersonalFile
     private let engine: TrainingEngine
+    private let cohortCache: CohortCache?
     /// Of the noise in a contribution that has no session yet.
     private var noiseSeeds: (round: Int, seeds: [SecretBytes])?
 
@@ -30,12 +31,14 @@ package final class SiteRun {
     ///   - prior: what this client spent in earlier runs, by its own ledgers.
     ///   - limit: ε that this client will not pass, earlier runs included.
     ///   - engine: for training; clients in one process may share one.
+    ///   - cohortCache: of the clients in one process; a client of a network has none.
     /// - Throws: `FederationError.overBudget` or `budgetSpent` when the planned rounds would pass the limit.
     package init(
         _ site: PreparedSite, name: String, run: String, files: SiteFiles,
         identity: ClientIdentity, server: VerifyingKey, roster: Roster, journal: any ClientJournal,
         prior: PriorSpending, limit: Rational, randomness: RunRandomness, clock: RunClock,
-        setting: String = LedgerFacts.network, engine: TrainingEngine? = nil
+        setting: String = LedgerFacts.network, engine: TrainingEngine? = nil,
+        cohortCache: CohortCache? = nil
     ) throws {
         self.site = site
         self.name = name
@@ -46,13 +49,14 @@ package final class SiteRun {
         self.journal = journal
         self.randomness = randomness
         self.clock = clock
+        self.cohortCache = cohortCache
         self.engine = engine ?? TrainingEngine(model: site.base.model)
         personal = files.personal
-        let storage = try FileLedgerStorage(path: files.ledger)
+        let storage = files.ledger
         if try storage.load().log.contains(UInt8(ascii: "\n")) {
             ledger = try LedgerFile.open(storage, key: identity.signingKey)
             guard ledger.ledger.plan.facts[LedgerFacts.planDigest] == site.plan.digest.hex else {
-                throw ServerRunError.planChanged(run: files.ledger)
+                throw ServerRunError.planChanged(run: run)
             }
         } else {
             guard let left = prior.runs > 0 ? prior.remaining(of: limit) : limit else {
@@ -129,7 +133,7 @@ package final class SiteRun {
         let session = ClientSession(
             identity: identity, server: server, roster: roster,
             policy: try site.plan.clientPolicy(round: round, incoming: incoming), journal: journal,
-            threads: 2, noiseSeeds: seeds)
+            threads: cohortCache == nil ? 2 : 1, noiseSeeds: seeds, cohortCache: cohortCache)
         return (session, randomness.stream("round \(round)/\(name)/keys"))
     }
 

@@ -1,3 +1,4 @@
+import DP
 import Foundation
 import Models
 
@@ -29,10 +30,15 @@ public struct Workspace: Sendable {
             .map { RunDirectory(path: "\(runsDirectory)/\($0)") }
     }
 
-    /// Creates the directory of the next run in clear, which is none of `runs`: nothing was charged for it.
-    func makeClearDirectory() throws -> String {
+    /// The numbers of the runs in clear, which are none of `runs`: nothing was charged for them.
+    func clearRuns() -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(root)/clear")) ?? []
-        let directory = "\(root)/clear/\(Self.numbered((names.compactMap { Int($0) }.max() ?? 0) + 1))"
+        return names.compactMap { Int($0) }.sorted()
+    }
+
+    /// Creates the directory of the next run in clear.
+    func makeClearDirectory() throws -> String {
+        let directory = "\(root)/clear/\(Self.numbered((clearRuns().last ?? 0) + 1))"
         try AtomicFile.makeDirectory(directory)
         return directory
     }
@@ -90,14 +96,19 @@ public struct RunDirectory: Sendable, Equatable {
     }
 
     /// Where a client that has this directory for itself keeps what is its own.
-    package var siteFiles: SiteFiles {
-        SiteFiles(ledger: ledger, personal: PersonalFile(path: "\(path)/personal/numbers"))
+    package func siteFiles() throws -> SiteFiles {
+        SiteFiles(
+            ledger: try FileLedgerStorage(path: ledger),
+            personal: PersonalFile(path: "\(path)/personal/numbers"))
     }
 
-    /// Where a client of a federation in one process keeps what is its own.
-    package func siteFiles(of client: String) -> SiteFiles {
+    /// What a client of a federation in one process keeps as its own.
+    ///
+    /// - Parameter ledger: in memory while the run goes on: the clients end with their server, whose own ledger
+    ///   is durable before every step and charges the same.
+    func siteFiles(of client: String, ledger: MemoryLedgerStorage) -> SiteFiles {
         SiteFiles(
-            ledger: clientLedger(client),
+            ledger: ledger,
             personal: PersonalFile(path: "\(path)/personal/\(client)/numbers"))
     }
 
@@ -106,7 +117,7 @@ public struct RunDirectory: Sendable, Equatable {
 }
 
 /// What one client keeps of a run.
-package struct SiteFiles: Sendable {
-    package let ledger: String
+package struct SiteFiles {
+    package let ledger: any LedgerStorage
     package let personal: PersonalFile
 }

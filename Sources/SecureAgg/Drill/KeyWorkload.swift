@@ -46,7 +46,14 @@ public final class KeyWorkload {
 
     /// The client's five answers, with the seconds that each took.
     public func seconds(threads: Int, _ stopwatch: () -> Double) throws -> [Stage: Double] {
-        var (session, random) = client(threads: threads)
+        try seconds(threads: threads, cohortCache: nil, stopwatch)
+    }
+
+    /// - Parameter cohortCache: as the clients of one process share it.
+    package func seconds(
+        threads: Int, cohortCache: CohortCache?, _ stopwatch: () -> Double
+    ) throws -> [Stage: Double] {
+        var (session, random) = client(threads: threads, cohortCache: cohortCache)
         return try Dictionary(
             uniqueKeysWithValues: Stage.allCases.map { stage in
                 let start = stopwatch()
@@ -56,11 +63,13 @@ public final class KeyWorkload {
     }
 
     /// The same client with the same draws each time, so that one cohort serves all repetitions.
-    private func client(threads: Int) -> (ClientSession, StreamRandom) {
+    private func client(
+        threads: Int, cohortCache: CohortCache? = nil
+    ) -> (ClientSession, StreamRandom) {
         let policy = ClientPolicy(exactly: parameters)
         let session = ClientSession(
             identity: identity, server: serverKey, roster: roster, policy: policy,
-            journal: InMemoryJournal(), threads: threads)
+            journal: InMemoryJournal(), threads: threads, noiseSeeds: [], cohortCache: cohortCache)
         return (session, StreamRandom(seed: seed, label: "key workload client"))
     }
 

@@ -81,13 +81,14 @@ extension ConfirmedClient {
         let joined = [UInt8](wire.signatures)
         let holders = graph.holders(of: ownIndex)
         let claimed = signers.members.map { holders[$0] }
-        let (statement, cohort) = (statement, cohort)
+        let (statement, cohort, cache) = (statement, cohort, context.cohortCache)
         let isRight = parallelMap(claimed.count, threads: context.threads) { position in
             let start = position * VerifyingKey.signatureLength
+            let signature = Array(joined[start..<start + VerifyingKey.signatureLength])
+            let key = cohort.members[claimed[position]].identityKey
             return statement.bitmap[claimed[position]]
-                && statement.isSigned(
-                    Array(joined[start..<start + VerifyingKey.signatureLength]),
-                    by: cohort.members[claimed[position]].identityKey, session: cohort.session)
+                && (cache?.isSigned(statement, signature, by: key, session: cohort.session)
+                    ?? statement.isSigned(signature, by: key, session: cohort.session))
         }
         if let wrong = isRight.firstIndex(of: false) {
             throw AggregationFault(.badSignature, at: .unmask, culprits: [cohort.id(claimed[wrong])])

@@ -90,7 +90,7 @@ package final class SiteRunHost: SiteHost {
         let journal = try FileJournal(path: "\(directory.path)/journal.jsonl")
         let (epochSeconds, monotonic) = (epochSeconds, monotonic)
         let run = try SiteRun(
-            site, name: choices.name, run: terms.run, files: directory.siteFiles, identity: identity,
+            site, name: choices.name, run: terms.run, files: directory.siteFiles(), identity: identity,
             server: server, roster: roster, journal: journal, prior: prior,
             limit: choices.epsilonLimit, randomness: randomness,
             clock: RunClock(epochSeconds: { epochSeconds() }, monotonic: { monotonic() }))
