@@ -178,6 +178,22 @@ import Testing
                 == outcome.result.adapter)
     }
 
+    @Test func aPrivateRunSaysHowManyRunsInClearCameBefore() throws {
+        let workspace = workspace()
+        defer { try? FileManager.default.removeItem(atPath: workspace.root) }
+        func stated(_ run: RunDirectory) throws -> String? {
+            let ledger = try Data(contentsOf: URL(fileURLWithPath: run.ledger))
+            return try Ledger.verify([UInt8](ledger)).plan.facts[LedgerFacts.runsInClear]
+        }
+        #expect(try stated(simulate(["rounds.count": "1"], in: workspace).run) == nil)
+        let (configuration, node) = try configuration(["privacy.unit": "none", "rounds.count": "1"])
+        for _ in 1...2 {
+            _ = try ClearFederation(configuration, randomness: .seeded(5)).execute(
+                in: workspace, source: node)
+        }
+        #expect(try stated(simulate(["rounds.count": "1"], in: workspace).run) == "2")
+    }
+
     @Test func aConfigurationInClearReachesNeitherPlanNorNetwork() throws {
         let (configuration, _) = try configuration(["privacy.unit": "none"])
         #expect(throws: FederationError.inClear) {

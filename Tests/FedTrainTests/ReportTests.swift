@@ -129,6 +129,16 @@ struct ReportTests {
         #expect(String(decoding: later.html(), as: UTF8.self).contains("2 earlier runs on the same people"))
     }
 
+    @Test("earlier runs in clear of the workspace are counted in the ledger and named in the report")
+    func runsInClear() throws {
+        func notice(_ facts: [String: String]) throws -> JSON? {
+            let report = try PrivacyReport(ledger: ReportFixture(rounds: 1, facts: facts).ledger)
+            return try JSON.parse(report.json())["notices"]?["runsInClear"]
+        }
+        #expect(try notice([:]) == nil)
+        #expect(try notice([LedgerFacts.runsInClear: "3"])?.string?.hasPrefix("3 earlier runs") == true)
+    }
+
     @Test("a seeded run is told that its noise can be recomputed; an unseeded one is not")
     func replayable() throws {
         func notices(_ randomness: String) throws -> JSON? {

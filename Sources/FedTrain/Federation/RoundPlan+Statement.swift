@@ -5,9 +5,12 @@ import Models
 
 extension RoundPlan {
     /// The plan as the ledger's first record states it: everything the report needs.
+    ///
+    /// - Parameter runsInClear: how many runs of the workspace had no protection at all.
     func statement(
         run: String, adapter: Adapter, base: BaseModel, data: DataStatement,
-        randomness: RunRandomness, prior: PriorSpending, setting: String = LedgerFacts.oneProcess
+        randomness: RunRandomness, prior: PriorSpending, setting: String = LedgerFacts.oneProcess,
+        runsInClear: Int = 0
     ) -> PlanStatement {
         var facts: [String: String] = [
             LedgerFacts.project: name,
@@ -35,6 +38,7 @@ extension RoundPlan {
             facts[LedgerFacts.spentBefore] = "\(prior.epsilon)"
             facts[LedgerFacts.runsBefore] = "\(prior.runs)"
         }
+        if runsInClear > 0 { facts[LedgerFacts.runsInClear] = "\(runsInClear)" }
         return PlanStatement(
             run: run, role: .server, event: event, roundsPlanned: rounds, budgetEpsilon: epsilonMax,
             delta: delta, accountant: accountantKind, clients: clients, minSurvivors: minSurvivors,

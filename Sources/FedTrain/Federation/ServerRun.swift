@@ -64,7 +64,8 @@ package final class ServerRun {
             in: try FileLedgerStorage(path: run.ledger), key: key,
             plan: prepared.plan.statement(
                 run: run.name, adapter: model.adapter, base: prepared.base, data: prepared.data.planStatement,
-                randomness: prepared.randomness, prior: prepared.prior, setting: setting),
+                randomness: prepared.randomness, prior: prepared.prior, setting: setting,
+                runsInClear: workspace.clearRuns().count),
             at: clock.epochSeconds())
         eventLog = try EventLog(path: run.events)
     }

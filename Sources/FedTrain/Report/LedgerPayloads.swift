@@ -29,6 +29,8 @@ public enum LedgerFacts {
     public static let spentBefore = "spent-before"
     /// How many earlier runs that was.
     public static let runsBefore = "runs-before"
+    /// How many earlier runs of the workspace were in clear; absent means none.
+    public static let runsInClear = "runs-in-clear"
 
     /// Add-then-remove noise: the numbers of lost clients at which its levels stand, with commas; absent when
     /// all noise that is added stays.

@@ -82,6 +82,13 @@ extension ReportDocument {
                     + "this run: at most ε = \(ReportSentences.epsilon(account.totalEpsilon)), at \(delta)the "
                     + "sum of all runs' δ (basic composition).")
         }
+        if let runs = plan.facts[LedgerFacts.runsInClear].flatMap({ Int($0) }) {
+            add(
+                "runsInClear", "Earlier runs in clear",
+                (runs == 1 ? "One earlier run" : "\(runs) earlier runs")
+                    + " of the same workspace had neither noise nor masks. No ε bounds what was learned there, "
+                    + "and nothing here covers it.")
+        }
         if account.totalEpsilon > weakEpsilon {
             add(
                 "weakGuarantee", "Weak guarantee",
