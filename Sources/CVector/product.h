@@ -31,6 +31,14 @@ INLINE float from_half(uint16_t bits)
     return value;
 }
 
+INLINE V load_codes(const int8_t *p)
+{
+    typedef int8_t codes __attribute__((vector_size(LANES)));
+    codes x;
+    memcpy(&x, p, LANES);
+    return __builtin_convertvector(x, V);
+}
+
 static void expand(const vector_matrix *m, long row, long column, long count, float *restrict y)
 {
     const long first = row * m->stride + column;
@@ -124,12 +132,21 @@ static void pack(
 {
     if (!transposed) {
         const int direct = b->storage == vector_f32 && width == PANEL;
+        // A row of so few codes is made without `expand`, whose divisions would take longer than the row.
+        const int coded = b->storage == vector_int8 && width == PANEL && b->group >= b->stride;
         const float *source = (const float *)b->data + k * b->stride + column;
         for (long row = 0; row < depth; row++) {
             float *target = panel + row * PANEL;
             if (direct) {
                 store(target, load(source + row * b->stride));
                 store(target + LANES, load(source + row * b->stride + LANES));
+                continue;
+            }
+            if (coded) {
+                const int8_t *codes = (const int8_t *)b->data + (k + row) * b->stride + column;
+                const V scale = all(b->scales[k + row]);
+                store(target, load_codes(codes) * scale);
+                store(target + LANES, load_codes(codes + LANES) * scale);
                 continue;
             }
             expand(b, k + row, column, width, target);
