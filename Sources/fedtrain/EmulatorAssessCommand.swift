@@ -105,7 +105,7 @@ struct EmulatorAssessCommand: ResultCommand {
         let rungs = try climb(full, small, shape, deployed, text, console)
         let report = DisclosureReport(
             recipe: record.recipe, shape: shape,
-            disclosure: Disclosure(full: full.model, emulator: small.model, middle: shape.fullMiddle),
+            disclosure: Disclosure(full: full.model, emulator: small.model, middle: shape.withheld),
             scores: scores, rungs: rungs,
             losses: try PublicLosses(
                 full: full, emulator: small, control: controlModel, heldOut: text.heldOut))

@@ -28,6 +28,11 @@ struct EmulatorMakeCommand: ResultCommand {
     @Option(help: "Adapter blocks at the end.")
     var last: Int = 1
 
+    @Option(
+        help: "Adapter blocks by number, such as 0,3,7, instead of --first and --last; the last block is one."
+    )
+    var adapterBlocks: String?
+
     @Option(help: "Middle blocks that stay; half of them when neither this nor --drop is given.")
     var keep: Int?
 
@@ -85,6 +90,10 @@ struct EmulatorMakeCommand: ResultCommand {
     func validate() throws {
         guard keep == nil || drop == nil else { throw ValidationError("Give --keep or --drop, not both.") }
         if let drop, !(drop >= 0 && drop < 1) { throw ValidationError("--drop must be from 0 to below 1.") }
+        guard adapterBlocks == nil || (first == 1 && last == 1) else {
+            throw ValidationError("Give --adapter-blocks or --first and --last, not both.")
+        }
+        _ = try chosenBlocks()
         guard steps >= 0 else { throw ValidationError("--steps must not be negative.") }
         guard hiddenWeight >= 0, languageWeight >= 0, outputWeight >= 0,
             hiddenWeight + languageWeight + outputWeight > 0
@@ -103,7 +112,7 @@ struct EmulatorMakeCommand: ResultCommand {
                 hint: "choose another name for --output")
         }
         let full = try BaseModel.load(directory: try base ?? BuiltInModel.directory())
-        let recipe = recipe(layers: full.model.configuration.layerCount)
+        let recipe = try recipe(layers: full.model.configuration.layerCount)
         try recipe.check(full.model.configuration)
         let text = try PublicText(file: data, base: full)
         let maker = try EmulatorMaker(
@@ -136,7 +145,7 @@ struct EmulatorMakeCommand: ResultCommand {
         let record = try result.write(to: output, full: full, recipe: recipe.statement)
         state.remove()
         let disclosure = Disclosure(
-            full: full.model, emulator: result.model, middle: result.shape.fullMiddle)
+            full: full.model, emulator: result.model, middle: result.shape.withheld)
         return Payload(
             directory: output, ownerRecord: record, recipe: recipe.statement,
             sources: result.shape.sources, adapterBlocks: result.shape.adapterBlocks,
@@ -162,8 +171,9 @@ struct EmulatorMakeCommand: ResultCommand {
         return lines.joined(separator: "\n")
     }
 
-    private func recipe(layers: Int) -> EmulatorRecipe {
-        let count = max(1, layers - first - last)
+    private func recipe(layers: Int) throws -> EmulatorRecipe {
+        let (first, inner, last) = try places(layers: layers)
+        let count = max(1, layers - first - last - inner.count)
         let kept =
             keep ?? drop.map { LayerRule.keptCount(dropping: $0, of: count) } ?? max(1, (count + 1) / 2)
         let middle: EmulatorRecipe.Middle =
@@ -179,8 +189,32 @@ struct EmulatorMakeCommand: ResultCommand {
                 steps: steps, learningRate: learningRate, hiddenWeight: hiddenWeight,
                 languageWeight: languageWeight, outputWeight: outputWeight, isLayerWise: layerWise)
         return EmulatorRecipe(
-            first: first, last: last, middle: middle, rankShare: rankShare, bits: bits,
+            first: first, last: last, inner: inner, middle: middle, rankShare: rankShare, bits: bits,
             distillation: distillation, seed: seed)
+    }
+
+    /// Adapter blocks at the start, between and at the end.
+    private func places(layers: Int) throws -> (first: Int, inner: [Int], last: Int) {
+        guard let chosen = try chosenBlocks() else { return (first, [], last) }
+        guard chosen.last == layers - 1 else {
+            throw OffsiteError.recipe(
+                "--adapter-blocks must end with the last block, \(layers - 1): what it reads is what the "
+                    + "emulator is taught to give")
+        }
+        let first = chosen.indices.prefix { chosen[$0] == $0 }.count
+        let last = chosen.reversed().enumerated().prefix { $1 == layers - 1 - $0 }.count
+        // All blocks were chosen: the recipe's check says that no middle is left.
+        guard first + last <= chosen.count else { return (layers - 1, [], 1) }
+        return (first, Array(chosen[first..<chosen.count - last]), last)
+    }
+
+    private func chosenBlocks() throws -> [Int]? {
+        guard let adapterBlocks else { return nil }
+        let blocks = adapterBlocks.split(separator: ",").compactMap { Int($0) }
+        guard blocks.count == adapterBlocks.split(separator: ",").count, !blocks.isEmpty,
+            blocks == Set(blocks).sorted(), blocks[0] >= 0
+        else { throw ValidationError("--adapter-blocks is an ascending list such as 0,3,7.") }
+        return blocks
     }
 
     private func report(

@@ -67,6 +67,44 @@ struct OffsiteCommandTests {
         #expect(try withheld.found(in: Data(contentsOf: whole)).count == 7)
     }
 
+    @Test("chosen adapter blocks travel as they are, wherever they stand, and plug into their own places")
+    func chosenAdapterBlocks() throws {
+        let chosen = runner.path("chosen")
+        let made = try runner.run(
+            "emulator", "make", "--output", chosen, "--adapter-blocks", "1,3", "--keep", "1", "--steps", "5",
+            "--json")
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(made.data["sources"] as? [Int] == [0, 1, 3])
+        #expect(made.data["adapterBlocks"] as? [Int] == [1, 2])
+        // Block 1 is an adapter block and stays, bit for bit, while block 0 before it is taught; block 2 is
+        // dropped.
+        let travels = try file("chosen/model.safetensors")
+        let whole = CommandRunner.builtInBase.appendingPathComponent("model.safetensors")
+        let kept = try Withheld(model: whole, block: 1).matrices.values
+        #expect(kept.count == 7 && kept.allSatisfy { travels.range(of: $0) != nil })
+        #expect(try Withheld(model: whole, block: 2).found(in: travels) == [])
+
+        let workspace = runner.path("chosen-federation")
+        _ = try runner.run("init", workspace, "--template", "offsite", "--base", chosen)
+        let run = try runner.run(
+            "simulate", workspace + "/federation.yaml", "--seed", "1", "--set", "rounds.count=1",
+            "--set", "data.heldOutCount=8", "--set", "data.recordsPerSite=40")
+        #expect(run.status == 0, "\(run.errors)")
+        let plugged = try runner.run(
+            "emulator", "plug-in", "--emulator", chosen, "--adapter", workspace + "/runs/0001/adapter",
+            "--output", runner.path("chosen-plugged"), "--json")
+        #expect(plugged.data["blocks"] as? [Int] == [1, 3], "\(plugged.errors)")
+
+        for (blocks, reason) in [
+            ("0,1", "must end with the last block, 3"), ("0,1,2,3", "leave no middle"), ("3,1", "ascending"),
+        ] {
+            let refused = try runner.run(
+                "emulator", "make", "--output", runner.path("refused"), "--adapter-blocks", blocks)
+            #expect(refused.status != 0 && refused.errors.contains(reason), "\(refused.errors)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: runner.path("refused")))
+    }
+
     @Test("tuning against the emulator opens no file of the full model")
     func neverOpensTheFullModel() throws {
         let full = runner.path("full")

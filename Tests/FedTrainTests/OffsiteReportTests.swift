@@ -129,7 +129,7 @@ struct OffsiteReportTests {
         for name in ["A0", "A2"] { #expect(rungs[name]?.points[0].recovery == 1) }
         let shape = Self.emulator([0, 1, 2, 3])
         let disclosure = Disclosure(
-            full: Self.full, emulator: shape.model, middle: shape.shape.fullMiddle)
+            full: Self.full, emulator: shape.model, middle: shape.shape.withheld)
         #expect(disclosure.exactFraction == 1 && disclosure.exactMiddleFraction == 1)
     }
 

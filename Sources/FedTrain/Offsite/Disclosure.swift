@@ -8,7 +8,7 @@ public struct Disclosure: Codable, Sendable, Equatable {
     /// Share of the owner's parameters to which some shipped tensor of the same shape has a cosine above
     /// `nearCosine`; exact ones included.
     public let nearFraction: Double
-    /// The same two for the withheld part alone: the full model's middle.
+    /// The same two for the withheld blocks alone.
     public let exactMiddleFraction: Double
     public let nearMiddleFraction: Double
     public let ownerParameters: Int
@@ -16,7 +16,7 @@ public struct Disclosure: Codable, Sendable, Equatable {
 
     public static let nearCosine = 0.99
 
-    public init(full: LanguageModel, emulator: LanguageModel, middle: Range<Int>) {
+    public init(full: LanguageModel, emulator: LanguageModel, middle: [Int]) {
         var shipped: [[Int]: [[Float]]] = [:]
         for tensor in emulator.layout.tensors {
             emulator.withTensor(tensor) { shipped[tensor.shape, default: []].append(Array($0)) }

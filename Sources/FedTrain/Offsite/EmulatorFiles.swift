@@ -48,8 +48,10 @@ public struct EmulatorOwnerRecord: Codable, Sendable, Equatable {
     public var emulator: String
     /// For every block of the emulator, the full model's block that it came from.
     public var sources: [Int]
-    /// The emulator's blocks that stand for the middle: first, and one past the last.
+    /// The emulator's blocks between the adapter blocks at its ends: first, and one past the last.
     public var middle: [Int]
+    /// Adapter blocks inside the middle; absent for none.
+    public var inner: [Int]?
     public var fullLayers: Int
     /// The recipe in words.
     public var recipe: String
@@ -59,6 +61,7 @@ public struct EmulatorOwnerRecord: Codable, Sendable, Equatable {
         self.emulator = emulator.hex
         sources = shape.sources
         middle = [shape.middle.lowerBound, shape.middle.upperBound]
+        inner = shape.inner.isEmpty ? nil : shape.inner
         fullLayers = shape.fullCount
         self.recipe = recipe
     }
@@ -77,7 +80,8 @@ public struct EmulatorOwnerRecord: Codable, Sendable, Equatable {
                 file: file, "schema is \(record.schema), this version reads \(schema)")
         }
         guard record.isConsistent else {
-            throw OffsiteError.malformed(file: file, "sources, middle and fullLayers contradict one another")
+            throw OffsiteError.malformed(
+                file: file, "sources, middle, inner and fullLayers contradict one another")
         }
         return record
     }
@@ -87,6 +91,10 @@ public struct EmulatorOwnerRecord: Codable, Sendable, Equatable {
             return false
         }
         let above = sources.count - middle[1]
+        let inner = inner ?? []
+        guard inner.allSatisfy({ middle[0]..<middle[1] ~= $0 }), inner.count < middle[1] - middle[0],
+            zip(inner, inner.dropFirst()).allSatisfy({ $0 < $1 && sources[$0] < sources[$1] })
+        else { return false }
         return fullLayers >= middle[0] + above + 1
             && Array(sources[..<middle[0]]) == Array(0..<middle[0])
             && Array(sources[middle[1]...]) == Array(fullLayers - above..<fullLayers)
@@ -94,7 +102,8 @@ public struct EmulatorOwnerRecord: Codable, Sendable, Equatable {
     }
 
     public var shape: EmulatorShape {
-        EmulatorShape(sources: sources, middle: middle[0]..<middle[1], fullCount: fullLayers)
+        EmulatorShape(
+            sources: sources, middle: middle[0]..<middle[1], inner: inner ?? [], fullCount: fullLayers)
     }
 
     /// Refuses models that the record was not made for.

@@ -60,10 +60,13 @@ public struct EmulatorMaker {
     public func shape() throws -> EmulatorShape {
         let layers = full.model.configuration.layerCount
         let count = layers - recipe.first - recipe.last
+        let inner = recipe.inner.map { $0 - recipe.first }
         let places: [Int]
         switch recipe.middle {
         case .uniform(let rule, let keep):
-            places = rule.kept(keep, of: count)
+            // Even distances among the blocks that are to be compressed.
+            let others = (0..<count).filter { !inner.contains($0) }
+            places = (rule.kept(keep, of: others.count).map { others[$0] } + inner).sorted()
         case .clustered(let clusters, let shared):
             let features = try BlockFeatures(model: full.model)
                 .pooled(text.prefix(Self.clusterTextCount), blocks: recipe.first..<recipe.first + count)
@@ -72,12 +75,13 @@ public struct EmulatorMaker {
             places = shared ? found.shared : found.centres
         }
         return EmulatorShape(
-            first: recipe.first, last: recipe.last, middlePlaces: places, fullCount: layers)
+            first: recipe.first, last: recipe.last, middlePlaces: places, innerPlaces: inner,
+            fullCount: layers)
     }
 
     private func compressed(_ model: LanguageModel, _ shape: EmulatorShape) -> LanguageModel {
         guard recipe.rankShare != nil || recipe.bits != nil else { return model }
-        return model.mapping(matricesOf: Set(shape.middle)) { tensor, values in
+        return model.mapping(matricesOf: Set(shape.standIns)) { tensor, values in
             var values = values
             if let share = recipe.rankShare {
                 values = lowRank(values, rows: tensor.shape[0], columns: tensor.shape[1], share: share)

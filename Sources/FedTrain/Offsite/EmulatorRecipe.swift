@@ -14,6 +14,8 @@ public struct EmulatorRecipe: Sendable, Equatable {
     /// Adapter blocks at the start and at the end of the model.
     public var first: Int
     public var last: Int
+    /// Further adapter blocks between those at the ends, by their place in the full model, ascending.
+    public var inner: [Int]
     public var middle: Middle
     /// Share of singular values that the middle's matrices keep; nil keeps the matrices.
     public var rankShare: Double?
@@ -24,11 +26,12 @@ public struct EmulatorRecipe: Sendable, Equatable {
     public var seed: UInt64
 
     public init(
-        first: Int, last: Int, middle: Middle, rankShare: Double? = nil, bits: Int? = nil,
+        first: Int, last: Int, inner: [Int] = [], middle: Middle, rankShare: Double? = nil, bits: Int? = nil,
         distillation: Distillation? = nil, seed: UInt64
     ) {
         self.first = first
         self.last = last
+        self.inner = inner
         self.middle = middle
         self.rankShare = rankShare
         self.bits = bits
@@ -48,6 +51,9 @@ public struct EmulatorRecipe: Sendable, Equatable {
     /// One sentence for reports.
     public var statement: String {
         var parts = ["\(first) adapter blocks at the start, \(last) at the end"]
+        if !inner.isEmpty {
+            parts[0] += ", blocks \(inner.map(String.init).joined(separator: ", ")) between"
+        }
         switch middle {
         case .uniform(let rule, let keep): parts.append("\(keep) middle blocks by \(rule.rawValue)")
         case .clustered(let count, let shared):
@@ -67,10 +73,19 @@ public struct EmulatorRecipe: Sendable, Equatable {
         }
         let layers = model.layerCount
         guard first >= 0, last >= 1 else { throw .recipe("--last must be at least 1, --first at least 0") }
-        let middleCount = layers - first - last
+        guard inner == Set(inner).sorted(), inner.allSatisfy({ first..<max(first, layers - last) ~= $0 })
+        else {
+            throw .recipe("adapter blocks must be distinct blocks of the model, 0 to \(layers - 1)")
+        }
+        let middleCount = layers - first - last - inner.count
         guard middleCount >= 1 else {
             throw .recipe(
-                "\(first) + \(last) adapter blocks leave no middle in a model of \(layers) blocks")
+                "\(first + inner.count) + \(last) adapter blocks leave no middle in a model of \(layers) blocks"
+            )
+        }
+        if !inner.isEmpty, case .clustered = middle {
+            throw .recipe(
+                "clusters join neighbours, so adapter blocks between them need a uniform rule")
         }
         let kept: Int
         switch middle {

@@ -37,7 +37,7 @@ public struct Realignment {
         let taught = try distiller.distil(
             student, on: text.training, heldOut: text.heldOut, seed: seed, progress: progress)
         let after = try distiller.loss(taught, text.heldOut)
-        let middle = Dictionary(uniqueKeysWithValues: shape.middle.map { ($0, $0) })
+        let middle = Dictionary(uniqueKeysWithValues: shape.standIns.map { ($0, $0) })
         return EmulatorMaker.Result(
             model: emulator.model.replacing(blocks: middle, from: taught), shape: shape, before: before,
             after: after)

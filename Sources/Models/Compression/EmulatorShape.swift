@@ -2,36 +2,55 @@
 public struct EmulatorShape: Sendable, Equatable {
     /// For every block of the emulator, the full model's block that it came from.
     public let sources: [Int]
-    /// The emulator's blocks that stand for the middle; the others are the adapter blocks.
+    /// The emulator's blocks between the adapter blocks at its ends.
     public let middle: Range<Int>
+    /// Adapter blocks inside the middle, ascending: kept as they are, as those at the ends.
+    public let inner: [Int]
     /// Blocks of the full model.
     public let fullCount: Int
 
-    /// - Precondition: the middle lies inside the emulator, with at least one adapter block above it, and
-    ///   the adapter blocks are the full model's first and last ones in order.
-    public init(sources: [Int], middle: Range<Int>, fullCount: Int) {
+    /// - Precondition: the middle lies inside the emulator, with at least one adapter block above it; the
+    ///   adapter blocks around it are the full model's first and last ones in order, and those inside it
+    ///   stand in the full model's order and leave some of the middle to be compressed.
+    public init(sources: [Int], middle: Range<Int>, inner: [Int] = [], fullCount: Int) {
         precondition(!middle.isEmpty && middle.lowerBound >= 0 && middle.upperBound < sources.count)
         let above = sources.count - middle.upperBound
         precondition(Array(sources[..<middle.lowerBound]) == Array(0..<middle.lowerBound))
         precondition(Array(sources[middle.upperBound...]) == Array(fullCount - above..<fullCount))
+        precondition(inner.allSatisfy(middle.contains) && inner.count < middle.count)
+        precondition(zip(inner, inner.dropFirst()).allSatisfy { $0 < $1 && sources[$0] < sources[$1] })
         self.sources = sources
         self.middle = middle
+        self.inner = inner
         self.fullCount = fullCount
     }
 
     /// The first `first` and last `last` blocks of a model of `fullCount` carry the adapter; between them
-    /// stand these places of the middle.
-    public init(first: Int, last: Int, middlePlaces: [Int], fullCount: Int) {
+    /// stand these places of the middle, of which `innerPlaces` carry it too.
+    public init(
+        first: Int, last: Int, middlePlaces: [Int], innerPlaces: [Int] = [], fullCount: Int
+    ) {
         self.init(
             sources: Array(0..<first) + middlePlaces.map { $0 + first }
                 + Array(fullCount - last..<fullCount),
-            middle: first..<first + middlePlaces.count, fullCount: fullCount)
+            middle: first..<first + middlePlaces.count,
+            inner: middlePlaces.indices.filter { innerPlaces.contains(middlePlaces[$0]) }.map { $0 + first },
+            fullCount: fullCount)
     }
 
     /// The emulator's blocks that sites train.
-    public var adapterBlocks: [Int] { sources.indices.filter { !middle.contains($0) } }
+    public var adapterBlocks: [Int] { sources.indices.filter { !middle.contains($0) || inner.contains($0) } }
 
-    /// The full model's middle, which never leaves its owner as it is.
+    /// The emulator's blocks that are compressed and taught: the middle without its adapter blocks.
+    public var standIns: [Int] { middle.filter { !inner.contains($0) } }
+
+    /// The full model's blocks that never leave their owner as they are.
+    public var withheld: [Int] {
+        let shipped = Set(inner.map { sources[$0] })
+        return fullMiddle.filter { !shipped.contains($0) }
+    }
+
+    /// The full model's blocks between the adapter blocks at its ends.
     public var fullMiddle: Range<Int> {
         middle.lowerBound..<fullCount - (sources.count - middle.upperBound)
     }
@@ -61,12 +80,12 @@ public struct EmulatorShape: Sendable, Equatable {
         _ adapter: LoRAAdapter, into full: ModelConfiguration
     ) throws(EngineError) -> LoRAAdapter {
         let found = Set(adapter.layout.entries.map(\.layer)).sorted()
-        guard full.layerCount == fullCount, found.allSatisfy({ $0 < sources.count && !middle.contains($0) })
+        guard full.layerCount == fullCount, found.allSatisfy(adapterBlocks.contains)
         else {
             throw .adapterDoesNotFit(expected: adapterBlocks.count, found: found.count)
         }
         let configuration = adapter.configuration.on(layers: found.map { sources[$0] })
-        // Sources ascend outside the middle, so entries keep their order and the vector its layout.
+        // Sources of adapter blocks ascend, so entries keep their order and the vector its layout.
         return LoRAAdapter(configuration: configuration, base: full, values: adapter.values)
     }
 }

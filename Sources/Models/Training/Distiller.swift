@@ -86,6 +86,8 @@ public struct Distiller: Sendable {
             : OptimizedParameters(
                 state.values, optimizer: rule, steps: state.step, first: state.first,
                 second: state.second)
+        let decayed =
+            shape.inner.isEmpty ? nil : runs(student).map { (range: $0.range, decays: !$0.isInner) }
         student = replacing(student, range, parameters.values)
 
         while state.step < distillation.steps {
@@ -96,7 +98,7 @@ public struct Distiller: Sendable {
             parameters.step(
                 gradient, learningRate: distillation.rate(at: state.step),
                 gradientScale: clipFactor(norm: norm, normMax: distillation.gradientNormMax),
-                decayed: nil, pool: pool)
+                decayed: decayed, pool: pool)
             student = replacing(student, range, parameters.values)
             state.step += 1
             var held: DistillationLoss?
@@ -139,7 +141,12 @@ public struct Distiller: Sendable {
         let loss = try gradient.withUnsafeMutableBufferPointer {
             try pass(student, batch, gradient: $0.baseAddress!)
         }
-        return (loss, Array(gradient[range]))
+        var taught = Array(gradient[range])
+        // Adapter blocks inside the middle stay: a weight whose gradient stays 0 does not move.
+        for run in runs(student) where run.isInner {
+            for place in run.range { taught[place] = 0 }
+        }
+        return (loss, taught)
     }
 
     // MARK: Passes
@@ -304,6 +311,18 @@ public struct Distiller: Sendable {
     private func trainedRange(_ student: LanguageModel) -> Range<Int> {
         let trained = student.layout.tensors.filter { $0.block.map(shape.middle.contains) ?? false }
         return trained.first!.offset..<trained.last!.range.upperBound
+    }
+
+    /// The middle's blocks within that range, and which of them are adapter blocks.
+    private func runs(_ student: LanguageModel) -> [(range: Range<Int>, isInner: Bool)] {
+        let start = trainedRange(student).lowerBound
+        return shape.middle.map { block in
+            let tensors = student.layout.tensors.filter { $0.block == block }
+            return (
+                tensors.first!.offset - start..<tensors.last!.range.upperBound - start,
+                shape.inner.contains(block)
+            )
+        }
     }
 
     private func replacing(
