@@ -22,6 +22,9 @@ struct BenchCommand: ResultCommand {
     )
     var part: [TrainBenchmark.Part] = []
 
+    @Option(help: "With --part soak, train for so long instead of 1,000 steps.")
+    var minutes: Double?
+
     struct Payload: Encodable {
         let suite: String
         let results: [Measurement]
@@ -31,13 +34,21 @@ struct BenchCommand: ResultCommand {
         guard part.isEmpty || suite == .train else {
             throw CommandFailure(.usage, "--part belongs to bench train")
         }
+        guard minutes == nil || part == [.soak] else {
+            throw CommandFailure(.usage, "--minutes belongs to --part soak alone")
+        }
+        guard minutes.map({ $0 > 0 && $0.isFinite }) ?? true else {
+            throw CommandFailure(.usage, "--minutes takes a number above 0")
+        }
         let clock = ContinuousClock()
         let start = clock.now
         let stopwatch: Stopwatch = { (clock.now - start) / .seconds(1) }
         let results: [Measurement] =
             switch suite {
             case .train:
-                try TrainBenchmark.run(stopwatch, parts: part.isEmpty ? TrainBenchmark.Part.allCases : part)
+                try TrainBenchmark.run(
+                    stopwatch, parts: part.isEmpty ? TrainBenchmark.Part.allCases : part,
+                    soakSeconds: minutes.map { $0 * 60 })
             case .mask: try MaskBenchmark.run(stopwatch)
             case .unmask: try UnmaskBenchmark.run(stopwatch)
             case .noise: NoiseBenchmark.run(stopwatch)

@@ -12,15 +12,16 @@ public enum TrainBenchmark {
         case step, clients, soak, loading, tinyllama
     }
 
+    /// - Parameter soakSeconds: how long the soak trains; nil is 1,000 steps.
     public static func run(
-        _ stopwatch: Stopwatch, parts: [Part] = Part.allCases
+        _ stopwatch: Stopwatch, parts: [Part] = Part.allCases, soakSeconds: Double? = nil
     ) throws -> [Measurement] {
         var results: [Measurement] = []
         for part in parts {
             switch part {
             case .step: try measure135M(stopwatch, &results)
             case .clients: try measureManyClients(stopwatch, &results)
-            case .soak: try measureSoak(&results)
+            case .soak: try measureSoak(stopwatch, seconds: soakSeconds, &results)
             case .loading: try measureLoading(stopwatch, &results)
             case .tinyllama: try measureTinyLlama(stopwatch, &results)
             }
@@ -98,22 +99,35 @@ public enum TrainBenchmark {
 
     // MARK: A thousand steps
 
-    /// Peak memory of the last hundred of 1,000 steps of local training, against that of the second hundred: the
-    /// first may still fill the workspaces.
-    private static func measureSoak(_ results: inout [Measurement]) throws {
+    /// Local training for 1,000 steps, or for as long as asked: the highest and the lowest peak memory of any
+    /// hundred steps, against the second hundred (the first may still fill the workspaces).
+    ///
+    /// Every hundred steps go on from the adapter that the hundred before left, as a client's rounds do. A loss that is
+    /// not finite ends the run (`EngineError.diverged`).
+    private static func measureSoak(
+        _ stopwatch: Stopwatch, seconds: Double?, _ results: inout [Measurement]
+    ) throws {
         let step = try Step(.oneMillion, store: .f32, clients: 1, records: 8, tokens: 32)
-        let trainer = step.trainer(steps: 100)
-        try trainer()
-        ResidentMemory.resetPeak()
-        try trainer()
-        let early = ResidentMemory.peakMiB
-        for _ in 0..<7 { try trainer() }
-        ResidentMemory.resetPeak()
-        try trainer()
-        results.append(
+        var training = step.training(stepsAtATime: 100)
+        let end = seconds.map { stopwatch() + $0 }
+        var peaks: [Double] = []
+        var loss = Double.nan
+        while end.map({ stopwatch() < $0 }) ?? (peaks.count < 10) || peaks.count < 3 {
+            ResidentMemory.resetPeak()
+            loss = try training()
+            peaks.append(ResidentMemory.peakMiB)
+        }
+        let later = peaks.dropFirst(2)
+        let steps = "1M base, \(peaks.count * 100) steps"
+        results += [
             Measurement(
-                name: "1M base, peak memory of steps 900 to 1000, against steps 100 to 200",
-                value: ResidentMemory.peakMiB, unit: "MiB", limit: early))
+                name: "\(steps), highest peak memory of 100 steps, against steps 100 to 200",
+                value: later.max()!, unit: "MiB", limit: peaks[1]),
+            Measurement(
+                name: "\(steps), lowest peak memory of 100 steps, against steps 100 to 200",
+                value: later.min()!, unit: "MiB", limit: peaks[1]),
+            Measurement(name: "\(steps), loss of the last step", value: loss, unit: "nats"),
+        ]
     }
 
     // MARK: Loading
@@ -192,15 +206,18 @@ private struct Step {
 
     func run() throws { _ = try engine.lossesAndGradients(of: clients, part: .aAndB) }
 
-    /// Local training of the first client with AdamW: steps of one record each.
-    func trainer(steps: Int) -> () throws -> Void {
+    /// Local training of the first client with AdamW, a record a step. Every call goes on from where the last one
+    /// ended and returns its last step's loss.
+    func training(stepsAtATime steps: Int) -> () throws -> Double {
         let training = LocalTraining(length: .steps(steps), batchSize: 1, learningRate: 1e-3)
         let trainer = LocalTrainer(engine: engine, training: training)
-        let client = clients[0]
+        let examples = clients[0].examples
+        var adapter = clients[0].adapter
+        var generator = SplitMix64(seed: 3)
         return {
-            var generator = SplitMix64(seed: 3)
-            _ = try trainer.train(
-                client.adapter, part: .aAndB, on: client.examples, generator: &generator)
+            let result = try trainer.train(adapter, part: .aAndB, on: examples, generator: &generator)
+            adapter = adapter.adding(result.update, .aAndB)
+            return result.losses.last!
         }
     }
 
