@@ -103,7 +103,7 @@ struct EmulatorMakeCommand: ResultCommand {
         }
     }
 
-    private static let rules = LayerRule.allCases.map(\.rawValue) + ["cluster", "cluster-shared"]
+    private static let rules = EmulatorRecipe.ruleNames
 
     func execute(_ console: Console) throws -> Payload {
         guard !FileManager.default.fileExists(atPath: output) else {
@@ -173,15 +173,6 @@ struct EmulatorMakeCommand: ResultCommand {
 
     private func recipe(layers: Int) throws -> EmulatorRecipe {
         let (first, inner, last) = try places(layers: layers)
-        let count = max(1, layers - first - last - inner.count)
-        let kept =
-            keep ?? drop.map { LayerRule.keptCount(dropping: $0, of: count) } ?? max(1, (count + 1) / 2)
-        let middle: EmulatorRecipe.Middle =
-            switch rule {
-            case "cluster": .clustered(kept, shared: false)
-            case "cluster-shared": .clustered(kept, shared: true)
-            default: .uniform(LayerRule(rawValue: rule)!, keep: kept)
-            }
         let distillation =
             steps == 0
             ? nil
@@ -189,7 +180,9 @@ struct EmulatorMakeCommand: ResultCommand {
                 steps: steps, learningRate: learningRate, hiddenWeight: hiddenWeight,
                 languageWeight: languageWeight, outputWeight: outputWeight, isLayerWise: layerWise)
         return EmulatorRecipe(
-            first: first, last: last, inner: inner, middle: middle, rankShare: rankShare, bits: bits,
+            first: first, last: last, inner: inner,
+            middle: .init(rule: rule, keep: keep, drop: drop, of: layers - first - last - inner.count),
+            rankShare: rankShare, bits: bits,
             distillation: distillation, seed: seed)
     }
 

@@ -49,6 +49,33 @@ struct OffsiteCommandTests {
         #expect(try file("again/model.safetensors") == file("emulator/model.safetensors"))
     }
 
+    @Test(
+        "a distillation killed at any moment goes on to the same bytes",
+        .enabled(if: CrashPointTests.isSlow, "starts and kills many processes: minutes"))
+    func killedDistillation() throws {
+        let runner = try CommandRunner()
+        let recipe = ["--keep", "1", "--steps", "160", "--quiet"]
+        #expect(try runner.run(["emulator", "make", "--output", "whole"] + recipe).status == 0)
+        let state = runner.path("torn.partial.safetensors")
+        var (kills, kept) = (0, 0)
+        for delay in stride(from: 1.5, to: 8, by: 0.9) {
+            let process = try runner.start(["emulator", "make", "--output", "torn"] + recipe)
+            guard process.finish(seconds: delay) == nil else { break }
+            process.kill()
+            kills += 1
+            if FileManager.default.fileExists(atPath: state) { kept += 1 }
+        }
+        #expect(kills >= 3 && kept >= 1)
+        let resumed = try runner.run(["emulator", "make", "--output", "torn"] + recipe)
+        #expect(resumed.status == 0 || FileManager.default.fileExists(atPath: runner.path("torn")))
+        for name in ["model.safetensors", "config.json", "emulator.json"] {
+            let torn = try Data(contentsOf: URL(fileURLWithPath: runner.path("torn/" + name)))
+            #expect(
+                try torn == Data(contentsOf: URL(fileURLWithPath: runner.path("whole/" + name))), "\(name)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: state))
+    }
+
     @Test("no withheld number travels: a dropped block's matrices occur in no file of the emulator")
     func nothingWithheldTravels() throws {
         let made = try runner.run(

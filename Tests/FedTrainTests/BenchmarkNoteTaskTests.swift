@@ -30,6 +30,24 @@ struct BenchmarkNoteTaskTests {
         #expect(sitesPerCategory.allSatisfy { $0 == 2 })
     }
 
+    @Test(
+        "the ward's form asks about the same notes by another name and is answered with the topic",
+        arguments: seeds)
+    func topics(seed: UInt64) {
+        let codes = NoteTask(seed: seed).heldOut(count: 60)
+        let topics = NoteTask(seed: seed, form: .topics).heldOut(count: 60)
+        #expect(topics.map(\.input) == codes.map(\.input) && topics.map(\.category) == codes.map(\.category))
+        for (record, code) in zip(topics, codes) {
+            #expect(record.instruction != code.instruction)
+            #expect(record.output.hasPrefix("desk=\(NoteTask.categoryNames[record.category!]);"))
+            #expect(
+                record.output.split(separator: ";").dropFirst()
+                    == code.output.split(separator: ";").dropFirst())
+        }
+        // Public text never asks by this name.
+        #expect(!PublicCorpus(seed: seed).prefix(2000).contains { $0.instruction == topics[0].instruction })
+    }
+
     @Test("the held-out set asks for every category equally often")
     func heldOutIsBalanced() {
         let records = NoteTask(seed: 5).heldOut(count: 240)

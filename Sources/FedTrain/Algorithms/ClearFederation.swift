@@ -171,7 +171,7 @@ public struct ClearFederation {
         let result = try train(progress: progress)
         let after = try score(result)
         let siteScores = try siteScores(result)
-        let name = configuration.model.baseDirectory
+        let name = configuration.model.baseName
         if configuration.training.scope != .localOnly {
             try PeftAdapter.write(result.adapter, to: "\(directory)/adapter", baseModelName: name)
         }

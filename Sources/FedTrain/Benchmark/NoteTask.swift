@@ -13,6 +13,30 @@
 /// The mapping is fixed. The seed decides which notes are drawn and which site sees what.
 /// Held-out notes pair things with complaints that no training note pairs (`NoteFacts.isHeldOut`).
 public struct NoteTask: Sendable {
+    /// What a note is answered with.
+    public enum Form: String, Sendable, CaseIterable {
+        /// This network's own desk codes: all of it has to be learned.
+        case codes
+        /// The topic by name: the base can tell it and was never asked by this form's name, so what tuning adds is
+        /// small beside what the model brings. What offsite tuning is for.
+        case topics
+
+        /// The form's name, the same in training and evaluation.
+        var instruction: String {
+            switch self {
+            case .codes: NoteTask.instruction
+            case .topics: "Fill ward form."
+            }
+        }
+
+        func desk(of category: Int) -> String {
+            switch self {
+            case .codes: NoteTask.deskCodes[category]
+            case .topics: NoteTask.categoryNames[category]
+            }
+        }
+    }
+
     /// Categories that one site sees.
     public static let categoriesPerSite = 3
     /// The instruction of the network's own form, the same in training and evaluation.
@@ -23,6 +47,7 @@ public struct NoteTask: Sendable {
     public static let deskCodes: [String] = "HCKAFLEBIDGJ".map(String.init)
 
     public let seed: UInt64
+    public let form: Form
     /// Which categories each site sees, ascending: `siteCategories[site]` has `categoriesPerSite` entries.
     ///
     /// Every four sites share out all twelve categories, so with eight sites each category is
@@ -32,9 +57,10 @@ public struct NoteTask: Sendable {
     /// - Parameters:
     ///   - seed: decides notes and shares; equal seeds give equal bytes.
     ///   - siteCount: at least 1; all categories are covered from 4 on.
-    public init(seed: UInt64, siteCount: Int = 8) {
+    public init(seed: UInt64, siteCount: Int = 8, form: Form = .codes) {
         precondition(siteCount >= 1, "a federation has sites")
         self.seed = seed
+        self.form = form
         var random = TaskRandom(seed: seed, stream: Stream.shares)
         let perSite = Self.categoriesPerSite
         var shares: [[Int]] = []
@@ -54,7 +80,7 @@ public struct NoteTask: Sendable {
         var random = TaskRandom(seed: seed, stream: Stream.firstSite + UInt64(site))
         return (0..<count).map { _ in
             let category = random.pick(siteCategories[site])
-            return Self.record(category: category, heldOut: false, using: &random)
+            return record(category: category, heldOut: false, using: &random)
         }
     }
 
@@ -63,18 +89,18 @@ public struct NoteTask: Sendable {
         var random = TaskRandom(seed: seed, stream: Stream.heldOut)
         return (0..<count).map { index in
             let category = index % NoteVocabulary.categories.count
-            return Self.record(category: category, heldOut: true, using: &random)
+            return record(category: category, heldOut: true, using: &random)
         }
     }
 
-    private static func record(
+    private func record(
         category: Int, heldOut: Bool, using random: inout TaskRandom
     ) -> GeneratedRecord {
         let facts = NoteFacts.draw(category: category, heldOut: heldOut, using: &random)
         let note = NoteWriter.write(facts, using: &random)
         return GeneratedRecord(
-            instruction: instruction, input: note.text,
-            output: NoteForm(desk: deskCodes[category], urgency: facts.urgency, count: facts.count).text,
+            instruction: form.instruction, input: note.text,
+            output: NoteForm(desk: form.desk(of: category), urgency: facts.urgency, count: facts.count).text,
             category: category)
     }
 

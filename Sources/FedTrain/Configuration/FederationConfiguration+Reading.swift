@@ -115,9 +115,10 @@ extension FederationConfiguration.DataSource {
         let files = try section.strings("clients")
         let sites = try section.integer("sites", in: 3...100_000, default: 8)
         let recordsPerSite = try section.integer("recordsPerSite", in: 1...1_000_000, default: 500)
+        let form: NoteTask.Form = try section.choice("form", default: .codes)
         clients =
             files.isEmpty || files == ["built-in"]
-            ? .builtIn(sites: sites, recordsPerSite: recordsPerSite) : .files(files)
+            ? .builtIn(sites: sites, recordsPerSite: recordsPerSite, form: form) : .files(files)
         heldOut = try section.strings("heldOut").filter { $0 != "built-in" }
         heldOutCount = try section.integer("heldOutCount", in: 1...1_000_000, default: 240)
         siteHeldOut = try section.strings("siteHeldOut")

@@ -26,6 +26,8 @@ public struct FederationConfiguration: Sendable, Equatable {
     public struct Model: Sendable, Equatable {
         /// A Hugging Face directory, or nil for the built-in base model.
         public var baseDirectory: String?
+        /// What exported adapters call the base where its directory says nothing to others; nil: the directory.
+        public var baseLabel: String?
         /// How this process keeps the base's matrices; nil for as the checkpoint has them.
         public var store: WeightStore?
         public var adapter: AdapterConfiguration
@@ -33,12 +35,15 @@ public struct FederationConfiguration: Sendable, Equatable {
         public var startDirectory: String?
         /// The adapter in `startDirectory`, once it is loaded.
         public var start: Adapter?
+
+        /// What exported adapters call the base; nil for the built-in one.
+        var baseName: String? { baseLabel ?? baseDirectory }
     }
 
     public struct DataSource: Sendable, Equatable {
         public enum Clients: Sendable, Equatable {
             /// The generated note-taking sites: how many, and how many records each.
-            case builtIn(sites: Int, recordsPerSite: Int)
+            case builtIn(sites: Int, recordsPerSite: Int, form: NoteTask.Form = .codes)
             /// One JSONL file per client; a `*` in a file name stands for any run of characters.
             case files([String])
         }

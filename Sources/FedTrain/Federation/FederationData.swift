@@ -25,8 +25,8 @@ public struct FederationData: Sendable {
         let data = configuration.data
         let tokenizer = try RecordTokenizer(configuration, base: base)
         switch data.clients {
-        case .builtIn(let count, let recordsPerSite):
-            let task = NoteTask(seed: seed, siteCount: count)
+        case .builtIn(let count, let recordsPerSite, let form):
+            let task = NoteTask(seed: seed, siteCount: count, form: form)
             sites = try (0..<count).map { site in
                 let records = task.siteRecords(site: site, count: recordsPerSite).map(Record.init)
                 // Of every twelve test notes in turn, three are of a site's categories.
@@ -39,7 +39,9 @@ public struct FederationData: Sendable {
             }
             heldOut = try Self.exactMatch(
                 task.heldOut(count: data.heldOutCount).map(Record.init), tokenizer)
-            statement = "generated notes, \(count) sites of \(recordsPerSite) records, seed \(seed)"
+            statement =
+                "generated notes\(form == .topics ? " answered by topic" : ""), "
+                + "\(count) sites of \(recordsPerSite) records, seed \(seed)"
         case .files(let patterns):
             let files = holdsClientFiles ? try Self.expand(patterns) : []
             let siteTests = holdsClientFiles ? try Self.expand(data.siteHeldOut) : []

@@ -43,9 +43,7 @@ final class LocalFederation {
             starting: prepared, source: source, workspace: workspace, key: serverKey, roster: roster,
             clock: clock, setting: LedgerFacts.oneProcess)
         try AtomicFile.makeDirectory(server.run.clients)
-        let clients = prepared.data.sites.count
-        let engine = TrainingEngine(
-            model: prepared.base.model, threads: clients >= 4 * concurrency ? 1 : nil)
+        let engine = Self.engine(prepared)
         let (run, prior, cache) = (server.run, prepared.prior, CohortCache())
         sites = try zip(prepared.data.sites, identities).map { data, identity in
             let ledger = MemoryLedgerStorage()
@@ -94,8 +92,9 @@ final class LocalFederation {
         // Training comes before stage 0, so that a slow site costs nobody anything.
         var participants: [LoopbackRound.Participant] = []
         let present = turn.filter { lost[$0.id] != .advertiseKeys }
-        for start in stride(from: 0, to: present.count, by: lanes) {
-            let group = Array(present[start..<min(start + lanes, present.count)])
+        let groupSize = lanes == 1 ? 1 : 4 * lanes
+        for start in stride(from: 0, to: present.count, by: groupSize) {
+            let group = Array(present[start..<min(start + groupSize, present.count)])
             for (offset, site) in group.enumerated() {
                 observe(
                     .siteTraining(round, site: site.data.name, index: start + offset, of: present.count))
@@ -142,9 +141,18 @@ final class LocalFederation {
         sites.filter { plan.isTurn(of: $0.id, round: round) }
     }
 
+    private var lanes: Int { Self.lanes(clients: sites.count) }
+
     /// Clients that train at the same time: many keep the cores busier than one that has them all, and the bits
     /// are the same.
-    private var lanes: Int { sites.count >= 4 * concurrency ? concurrency : 1 }
+    static func lanes(clients: Int) -> Int { clients >= 4 * concurrency ? concurrency : 1 }
+
+    /// What the clients train with: one thread each where several train at a time.
+    static func engine(_ prepared: PreparedFederation) -> TrainingEngine {
+        TrainingEngine(
+            model: prepared.base.model,
+            threads: lanes(clients: prepared.data.sites.count) > 1 ? 1 : nil)
+    }
 
     private func train(_ group: [LocalSite], round: Int) -> [Result<[Int32], any Error>] {
         let model = server.model

@@ -216,7 +216,7 @@ package final class ServerRun {
     private func writeAdapter(round: Int) throws {
         try PeftAdapter.write(
             adapter, to: run.globalAdapter(round: round),
-            baseModelName: prepared.configuration.model.baseDirectory)
+            baseModelName: prepared.configuration.model.baseName)
     }
 
     // MARK: The end
@@ -243,7 +243,7 @@ package final class ServerRun {
             try passing("score recorded")
         }
         try PeftAdapter.write(
-            adapter, to: run.adapter, baseModelName: prepared.configuration.model.baseDirectory)
+            adapter, to: run.adapter, baseModelName: prepared.configuration.model.baseName)
         try passing("final adapter written")
         try ledger.note(at: clock.epochSeconds(), payload: try RunFiles.closingPayload(of: run))
         try passing("adapter noted")

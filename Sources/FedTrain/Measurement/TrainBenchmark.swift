@@ -108,7 +108,7 @@ public enum TrainBenchmark {
         _ stopwatch: Stopwatch, seconds: Double?, _ results: inout [Measurement]
     ) throws {
         let step = try Step(.oneMillion, store: .f32, clients: 1, records: 8, tokens: 32)
-        var training = step.training(stepsAtATime: 100)
+        let training = step.training(stepsAtATime: 100)
         let end = seconds.map { stopwatch() + $0 }
         var peaks: [Double] = []
         var loss = Double.nan

@@ -11,6 +11,9 @@ public struct EmulatorRecipe: Sendable, Equatable {
         case clustered(Int, shared: Bool)
     }
 
+    /// What `rule` can be called where a recipe is written down.
+    public static let ruleNames = LayerRule.allCases.map(\.rawValue) + ["cluster", "cluster-shared"]
+
     /// Adapter blocks at the start and at the end of the model.
     public var first: Int
     public var last: Int
@@ -100,6 +103,22 @@ public struct EmulatorRecipe: Sendable, Equatable {
             throw .recipe("--rank-share must be above 0 and at most 1")
         }
         if let bits, !(1...16).contains(bits) { throw .recipe("--bits must be from 1 to 16") }
+    }
+}
+
+extension EmulatorRecipe.Middle {
+    /// - Parameters:
+    ///   - rule: one of `EmulatorRecipe.ruleNames`.
+    ///   - keep: middle blocks that stay; else what `drop` leaves of them; half of them without either.
+    public init(rule: String, keep: Int?, drop: Double?, of count: Int) {
+        let count = max(1, count)
+        let kept =
+            keep ?? drop.map { LayerRule.keptCount(dropping: $0, of: count) } ?? max(1, (count + 1) / 2)
+        switch rule {
+        case "cluster": self = .clustered(kept, shared: false)
+        case "cluster-shared": self = .clustered(kept, shared: true)
+        default: self = .uniform(LayerRule(rawValue: rule)!, keep: kept)
+        }
     }
 }
 

@@ -46,6 +46,8 @@ public struct CellResult: Sendable, Equatable {
     public let bytesDown: Int
     public let membership: MembershipTest?
     public let canaries: Canaries?
+    /// Of a cell that trains an emulator.
+    public let offsite: OffsiteCellResult?
     /// Over the shared adapter's files, and over every client's own where there are some.
     public let adapter: String
 }
@@ -63,35 +65,38 @@ extension CellResult {
             .array([.real(area.value), .real(area.low), .real(area.high)])
         }
         func optional(_ value: Double?) -> JSON { value.map(JSON.real) ?? .null }
-        return .object([
-            .init("schema", .string(Self.schema)), .init("key", .string(key)),
-            .init("clients", .array(clients.map(JSON.string))), .init("base", losses(base)),
-            .init("trained", losses(trained)), .init("validation", optional(validation)),
-            .init("exactBefore", optional(exactBefore)), .init("exactAfter", optional(exactAfter)),
-            .init("unit", .string(unit)), .init("epsilon", optional(epsilon)), .init("delta", .real(delta)),
-            .init("noiseMultiplier", .real(noiseMultiplier)), .init("rounds", .integer(rounds)),
-            .init("released", .integer(released)), .init("fewestSurvivors", .integer(fewestSurvivors)),
-            .init("coordinates", .integer(coordinates)), .init("bytesUp", .integer(bytesUp)),
-            .init("bytesDown", .integer(bytesDown)),
-            .init(
-                "membership",
-                membership.map { test in
-                    .object([
-                        .init("loss", area(test.loss)), .init("calibrated", area(test.calibrated)),
-                        .init("foundAtFivePercent", area(test.foundAtFivePercent)),
-                        .init("members", .integer(test.members)), .init("others", .integer(test.others)),
-                    ])
-                } ?? .null),
-            .init(
-                "canaries",
-                canaries.map { canaries in
-                    .object([
-                        .init("planted", .array(canaries.planted.map(JSON.real))),
-                        .init("controls", .array(canaries.controls.map(JSON.real))),
-                    ])
-                } ?? .null),
-            .init("adapter", .string(adapter)),
-        ])
+        return .object(
+            [
+                .init("schema", .string(Self.schema)), .init("key", .string(key)),
+                .init("clients", .array(clients.map(JSON.string))), .init("base", losses(base)),
+                .init("trained", losses(trained)), .init("validation", optional(validation)),
+                .init("exactBefore", optional(exactBefore)), .init("exactAfter", optional(exactAfter)),
+                .init("unit", .string(unit)), .init("epsilon", optional(epsilon)),
+                .init("delta", .real(delta)),
+                .init("noiseMultiplier", .real(noiseMultiplier)), .init("rounds", .integer(rounds)),
+                .init("released", .integer(released)), .init("fewestSurvivors", .integer(fewestSurvivors)),
+                .init("coordinates", .integer(coordinates)), .init("bytesUp", .integer(bytesUp)),
+                .init("bytesDown", .integer(bytesDown)),
+                .init(
+                    "membership",
+                    membership.map { test in
+                        .object([
+                            .init("loss", area(test.loss)), .init("calibrated", area(test.calibrated)),
+                            .init("foundAtFivePercent", area(test.foundAtFivePercent)),
+                            .init("members", .integer(test.members)), .init("others", .integer(test.others)),
+                        ])
+                    } ?? .null),
+                .init(
+                    "canaries",
+                    canaries.map { canaries in
+                        .object([
+                            .init("planted", .array(canaries.planted.map(JSON.real))),
+                            .init("controls", .array(canaries.controls.map(JSON.real))),
+                        ])
+                    } ?? .null),
+            ] + (offsite.map { [JSON.Member("offsite", $0.json)] } ?? []) + [
+                .init("adapter", .string(adapter))
+            ])
     }
 
     /// Reads what `json` wrote; nil for anything else, which is then made anew.
@@ -134,6 +139,7 @@ extension CellResult {
         self.bytesUp = bytesUp
         self.bytesDown = bytesDown
         self.adapter = adapter
+        offsite = json["offsite"].flatMap { OffsiteCellResult(json: $0) }
         if let test = json["membership"], !test.isNull {
             guard let loss = area(test["loss"]), let calibrated = area(test["calibrated"]),
                 let found = area(test["foundAtFivePercent"]), let members = test["members"]?.integer,

@@ -19,9 +19,18 @@ struct CellRun {
     static let resultName = "result.json"
     static let configurationName = "federation.json"
 
+    /// Where what stands in the base's place is kept; the stand-in's own stand-in is for plans.
+    var emulatorPath: String { "\(root)/\(cell.emulatorDirectory ?? "")" }
+    var standInPath: String { emulatorPath + ".plan" }
+
     /// The federation, priced and ready.
-    func prepare() throws -> CellSubject {
+    ///
+    /// - Parameter rehearsed: for a plan, which does not wait for an emulator to be taught.
+    func prepare(rehearsed: Bool = false) throws -> CellSubject {
         var configuration = try cell.configuration(root: root)
+        if rehearsed, FileManager.default.fileExists(atPath: standInPath) {
+            configuration.model.baseDirectory = standInPath
+        }
         let randomness = RunRandomness.seeded(cell.seed)
         if configuration.privacy.isInClear {
             return .inClear(try ClearFederation(configuration, randomness: randomness))
@@ -46,6 +55,9 @@ struct CellRun {
         try AtomicFile.makeDirectory(workspace.runsDirectory)
         try AtomicFile.write(
             cell.source.json.text(.indented) + "\n", to: "\(directory)/\(Self.configurationName)")
+        if let (recipe, base) = cell.emulator {
+            try recipe.make(at: emulatorPath, of: BaseModel.load(directory: base))
+        }
         let subject = try prepare()
         let trained: TrainedCell
         switch subject {
@@ -67,7 +79,7 @@ struct CellRun {
         }
         let result = try CellMeasurement(
             cell: cell, split: split, base: subject.base, configuration: subject.configuration,
-            trained: trained
+            trained: trained, emulatorPath: emulatorPath
         ).result()
         try AtomicFile.write(result.json.text() + "\n", to: "\(directory)/\(Self.resultName)")
         return result
@@ -173,19 +185,21 @@ struct CellMeasurement {
     let base: BaseModel
     let configuration: FederationConfiguration
     let trained: TrainedCell
+    private let emulatorPath: String
 
     private let tokenizer: RecordTokenizer
 
     /// - Throws: `CheckpointError` if the records are to be chats and the base has no chat template.
     init(
         cell: StudyCell, split: ClientSplit, base: BaseModel, configuration: FederationConfiguration,
-        trained: TrainedCell
+        trained: TrainedCell, emulatorPath: String
     ) throws {
         self.cell = cell
         self.split = split
         self.base = base
         self.configuration = configuration
         self.trained = trained
+        self.emulatorPath = emulatorPath
         tokenizer = try RecordTokenizer(configuration, base: base)
     }
 
@@ -206,14 +220,17 @@ struct CellMeasurement {
             noiseMultiplier: trained.noiseMultiplier, rounds: trained.rounds, released: trained.released,
             fewestSurvivors: trained.fewestSurvivors, coordinates: trained.coordinates,
             bytesUp: trained.bytesUp, bytesDown: trained.bytesDown, membership: try membership(models),
-            canaries: try canaries(models),
+            canaries: try canaries(models), offsite: try offsite(models, tests, exact),
             adapter: Digest.labelled(
                 "fedtrain/v1/cell-models", models.map { $0!.digest.bytes }
             ).hex)
     }
 
     /// - Parameter models: one for all clients, or one each.
-    private func losses(_ models: [Adapter?], _ tests: [[TokenizedExample]]) throws -> CellResult.Losses {
+    private func losses(
+        _ models: [Adapter?], _ tests: [[TokenizedExample]], of owner: BaseModel? = nil
+    ) throws -> CellResult.Losses {
+        let base = owner ?? self.base
         let pool = Array(tests.joined())
         var pooled: [Double] = []
         var own = [Double](repeating: 0, count: tests.count)
@@ -239,6 +256,36 @@ struct CellMeasurement {
     private static func mean(_ scores: ArraySlice<(loss: Double, tokens: Int)>) -> Double {
         let tokens = scores.reduce(0) { $0 + $1.tokens }
         return scores.reduce(0) { $0 + $1.loss * Double($1.tokens) } / Double(max(1, tokens))
+    }
+
+    /// What the owner's model makes of the adapters; nil for a cell without an emulator of it.
+    private func offsite(
+        _ models: [Adapter?], _ tests: [[TokenizedExample]], _ exact: HeldOutTest?
+    ) throws -> OffsiteCellResult? {
+        guard let (recipe, directory) = cell.emulator, case .compressed = recipe.origin else { return nil }
+        let full = try BaseModel.load(directory: directory)
+        let record = EmulatorOwnerRecord.path(for: emulatorPath)
+        let shape = try EmulatorOwnerRecord.read(record).shape
+        let plugged: [Adapter?] = try models.map { model in
+            guard case .lora(let adapter)? = model else { return nil }
+            return .lora(try shape.plugIn(adapter, into: full.model.configuration))
+        }
+        func meanExact(_ adapters: [Adapter?]) throws -> Double? {
+            try exact.map { test in
+                try adapters.map { try test.score(base: full, adapter: $0).value }.reduce(0, +)
+                    / Double(adapters.count)
+            }
+        }
+        let text = try PublicText(file: nil, base: full).heldOut
+        let known = try Evaluator(model: full.model).meanLoss(text).loss
+        let emulated = try Evaluator(model: base.model).meanLoss(text).loss
+        return OffsiteCellResult(
+            fullLoss: try losses([nil], tests, of: full).pooled,
+            plugInLoss: try losses(plugged, tests, of: full).pooled,
+            fullExact: try meanExact([nil]), plugInExact: try meanExact(plugged),
+            exactFraction: Figures.rounded(
+                Disclosure(full: full.model, emulator: base.model, middle: shape.withheld).exactFraction),
+            recovery: Figures.rounded(exp(known - emulated)))
     }
 
     private func validation(_ models: [Adapter?]) throws -> Double? {

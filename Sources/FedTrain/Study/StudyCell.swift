@@ -13,6 +13,8 @@ public struct StudyCell: Sendable {
     /// The federation's file, every variant applied; paths start from the study's directory.
     public let source: ConfigurationNode
     public let task: StudyTask
+    /// What stands in the base's place, and the directory of the base that it is made of.
+    let emulator: (recipe: StudyEmulator, of: String)?
     public let measures: StudyDefinition.Measures
     /// Directory of the cell's data files inside the study's, named after their digest.
     public let dataDirectory: String
@@ -29,7 +31,8 @@ public struct StudyCell: Sendable {
 
     init(
         labels: [StudyAxis: String], seed: UInt64, trial: String? = nil, source: ConfigurationNode,
-        task: StudyTask, measures: StudyDefinition.Measures, data: Digest, base: Digest,
+        task: StudyTask, emulator: (recipe: StudyEmulator, of: String)? = nil,
+        measures: StudyDefinition.Measures, data: Digest, base: Digest,
         prior: Rational? = nil, budget: Rational? = nil
     ) {
         self.labels = labels
@@ -37,6 +40,7 @@ public struct StudyCell: Sendable {
         self.trial = trial
         self.source = source
         self.task = task
+        self.emulator = emulator
         self.measures = measures
         self.prior = prior
         self.budget = budget
@@ -61,7 +65,19 @@ public struct StudyCell: Sendable {
         if case .files(let patterns) = configuration.data.clients {
             configuration.data.clients = .files(patterns.map { "\(root)/\($0)" })
         }
+        if let own = emulatorDirectory {
+            // By the name it has in every study, so that an adapter is the same bytes wherever its cell is run.
+            configuration.model.baseLabel = own
+            configuration.model.baseDirectory = "\(root)/\(own)"
+        }
         return configuration
+    }
+
+    /// Of what stands in the base's place, inside the study's directory; nil for the base itself.
+    var emulatorDirectory: String? {
+        guard emulator != nil, case .scalar(let path)? = source.value(at: ["model", "base"])?.content
+        else { return nil }
+        return path
     }
 
     /// A name for people: `code · iid · lora · fedavg · seed 1`.

@@ -1,4 +1,5 @@
 import DP
+import Foundation
 import Models
 import Sodium
 
@@ -10,6 +11,7 @@ struct StudyCost {
     private let clock: () -> Double
     private var rates: [String: (train: Double, score: Double, generate: Double)] = [:]
     private var rounds: [String: Double] = [:]
+    private var made: Set<String> = []
 
     init(clock: @escaping () -> Double) {
         self.clock = clock
@@ -48,6 +50,20 @@ struct StudyCost {
         return Double(configuration.rounds.count) * (perRound / rates.train + protocolSeconds)
             + scored / rates.score + answers / rates.generate + Self.fixedSeconds
     }
+
+    /// What it takes to make what stands in the base's place, for the first cell that needs it. A stand-in of the
+    /// same shape, barely taught, is left for pricing.
+    mutating func making(_ run: CellRun) throws -> (seconds: Double, memory: Int) {
+        guard let (recipe, directory) = run.cell.emulator, made.insert(run.emulatorPath).inserted,
+            !FileManager.default.fileExists(atPath: run.emulatorPath)
+        else { return (0, 0) }
+        let base = try BaseModel.load(directory: directory)
+        let stepSeconds = try recipe.make(
+            at: run.standInPath, of: base, stepsMax: Self.rehearsedSteps, clock: clock)
+        return (Double(recipe.steps) * (stepSeconds ?? 0), recipe.memory(base: base))
+    }
+
+    private static let rehearsedSteps = 4
 
     /// Loading, writing and reporting.
     private static let fixedSeconds = 0.3

@@ -52,6 +52,8 @@ public struct StudyDefinition: Sendable {
     public var algorithms: [Variant<Void>]
     public var privacy: [Variant<Void>]
     public var dropouts: [Variant<Dropout>]
+    /// Nil stands for the base itself.
+    public var emulators: [Variant<StudyEmulator?>]
     public var seeds: [UInt64]
     public var exclusions: [Exclusion]
     public var measures: Measures
@@ -72,6 +74,7 @@ public enum StudyAxis: String, Sendable, CaseIterable {
     case algorithm
     case privacy
     case dropout
+    case emulator
 }
 
 extension StudyDefinition {
@@ -111,6 +114,11 @@ extension StudyDefinition {
             try Dropout(reading: &section)
         }
         if dropouts.isEmpty { dropouts = [Variant(name: "", value: Dropout(), settings: [])] }
+
+        emulators = try Self.variants("emulators", &root) { (section) throws(ConfigurationError) in
+            try StudyEmulator.read(&section)
+        }
+        if emulators.isEmpty { emulators = [Variant(name: "", value: nil, settings: [])] }
 
         var seeds: [UInt64] = []
         for text in try root.strings("seeds") {

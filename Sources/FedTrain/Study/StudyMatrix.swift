@@ -56,9 +56,15 @@ public struct StudyMatrix: Sendable {
                         if bases[directory] == nil {
                             bases[directory] = try BaseModel.load(directory: directory).digest
                         }
+                        let home = point.emulator.map { $0.directory(base: bases[directory]!) }
                         cells.append(
                             StudyCell(
-                                labels: point.labels, seed: seed, source: source, task: task.value,
+                                labels: point.labels, seed: seed,
+                                source: try home.map {
+                                    try source.setting(
+                                        path: "model.base", to: ConfigurationNode(.scalar($0), at: nil))
+                                } ?? source,
+                                task: task.value, emulator: point.emulator.map { ($0, of: directory) },
                                 measures: definition.measures, data: dealt!.digest, base: bases[directory]!,
                                 budget: definition.budget))
                     }
@@ -77,6 +83,7 @@ struct StudyPoint {
     let labels: [StudyAxis: String]
     let settings: StudyDefinition.Settings
     let dropout: StudyDefinition.Dropout
+    let emulator: StudyEmulator?
 }
 
 extension StudyDefinition {
@@ -87,16 +94,18 @@ extension StudyDefinition {
             for algorithm in algorithms {
                 for privacy in privacy {
                     for dropout in dropouts {
-                        points.append(
-                            StudyPoint(
-                                labels: [
-                                    .task: task, .split: split, .adapter: adapter.name,
-                                    .algorithm: algorithm.name, .privacy: privacy.name,
-                                    .dropout: dropout.name,
-                                ],
-                                settings: adapter.settings + algorithm.settings + privacy.settings
-                                    + dropout.settings,
-                                dropout: dropout.value))
+                        for emulator in emulators {
+                            points.append(
+                                StudyPoint(
+                                    labels: [
+                                        .task: task, .split: split, .adapter: adapter.name,
+                                        .algorithm: algorithm.name, .privacy: privacy.name,
+                                        .dropout: dropout.name, .emulator: emulator.name,
+                                    ],
+                                    settings: adapter.settings + algorithm.settings + privacy.settings
+                                        + dropout.settings + emulator.settings,
+                                    dropout: dropout.value, emulator: emulator.value))
+                        }
                     }
                 }
             }
@@ -109,7 +118,7 @@ extension StudyDefinition {
     }
 
     /// The federation's file of one point. Later settings win: task, split, adapter, algorithm, privacy,
-    /// dropout.
+    /// dropout, emulator.
     func source(
         _ point: StudyPoint, task: Variant<StudyTask>, split: Variant<StudySplit>, clients: Int, data: Digest,
         root: String
@@ -161,7 +170,7 @@ extension ConfigurationNode {
             path: "model.base", to: ConfigurationNode(.scalar("\(root)/\(path)"), at: base.position))
     }
 
-    fileprivate func value(at keys: [String]) -> ConfigurationNode? {
+    func value(at keys: [String]) -> ConfigurationNode? {
         guard let key = keys.first else { return self }
         guard case .map(let entries) = content else { return nil }
         return entries.first { $0.key == key }?.value.value(at: Array(keys.dropFirst()))

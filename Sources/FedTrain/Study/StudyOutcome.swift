@@ -66,6 +66,10 @@ public struct StudyOutcome: Sendable {
         public var epsilon: Double? { rows.compactMap(\.result.epsilon).max() }
         /// Bytes that a client sends in all rounds.
         public var bytesUp: Double { mean(rows.map { Double($0.result.bytesUp * $0.result.rounds) }) }
+        /// Of cells that train an emulator.
+        func offsite(_ value: (OffsiteCellResult) -> Double?) -> MeanEstimate? {
+            estimate { $0.offsite.flatMap(value) }
+        }
         public var membership: MeanEstimate? { estimate { $0.membership?.calibrated.value } }
         /// Planted canaries over all seeds.
         public var exposure: MeanEstimate? {

@@ -58,7 +58,7 @@ struct ShapeCost {
     let memory: Int
 
     init(_ run: CellRun, search: StudySearch?, cost: inout StudyCost) throws {
-        let subject = try run.prepare()
+        let subject = try run.prepare(rehearsed: true)
         let rounds = subject.configuration.rounds.count
         let rungs = search?.brackets(roundsMax: rounds).flatMap(\.rungs) ?? [(1, rounds)]
         let runs = rungs.reduce(0.0) { $0 + Double($1.trials * $1.rounds) } / Double(rounds)
@@ -136,7 +136,8 @@ extension StudyCell {
     /// The same cell on a common account from which `prior` was spent before.
     func charged(after prior: Rational) -> StudyCell {
         StudyCell(
-            labels: labels, seed: seed, trial: trial, source: source, task: task, measures: measures,
+            labels: labels, seed: seed, trial: trial, source: source, task: task, emulator: emulator,
+            measures: measures,
             data: dataDigest, base: baseDigest, prior: prior, budget: budget)
     }
 
@@ -149,7 +150,8 @@ extension StudyCell {
             source = try source.setting(path: path, to: ConfigurationNode(.scalar(value), at: nil))
         }
         return StudyCell(
-            labels: labels, seed: seed, trial: name, source: source, task: task, measures: measures,
+            labels: labels, seed: seed, trial: name, source: source, task: task, emulator: emulator,
+            measures: measures,
             data: dataDigest, base: baseDigest, prior: prior, budget: budget)
     }
 }

@@ -43,6 +43,7 @@ public struct StudyRun {
             // Cells that differ in their seed alone cost the same, if their data has the same sizes.
             let sizes = run.split.clients.map { "\($0.train.count)" }.joined(separator: ",")
             let shape = cell.source.json.sorted.text().replacing(cell.dataDirectory, with: "") + sizes
+            let making = try cost.making(run)
             if known[shape] == nil {
                 known[shape] = try ShapeCost(run, search: matrix.definition.search, cost: &cost)
             }
@@ -54,7 +55,8 @@ public struct StudyRun {
             }
             let entry = StudyPlanned(
                 title: cell.title, key: cell.key, epsilon: figures.epsilon, unit: figures.unit,
-                seconds: figures.seconds, memory: figures.memory,
+                seconds: figures.seconds + making.seconds,
+                memory: max(figures.memory, making.memory),
                 isCached: matrix.definition.search == nil && matrix.definition.budget == nil
                     && run.cached() != nil)
             planned.append(entry)

@@ -21,6 +21,19 @@ public struct StudyTable: Sendable {
             Column(label: "exact answers") { Self.text($0.exact, percent: true) },
             Column(label: "loss, everyone's test") { Self.text($0.everyone) },
             Column(label: "loss, own test") { Self.text($0.own) },
+            Column(label: "plugged in, exact answers") {
+                Self.text($0.offsite(\.plugInExact), percent: true)
+            },
+            Column(label: "plugged in, loss") { Self.text($0.offsite(\.plugInLoss)) },
+            Column(label: "untuned, exact answers") { group in
+                group.rows.contains { $0.result.offsite != nil }
+                    ? Self.text(group.estimate { $0.exactBefore }, percent: true) : nil
+            },
+            Column(label: "full model untuned, exact answers") {
+                Self.text($0.offsite(\.fullExact), percent: true)
+            },
+            Column(label: "bit-identical") { Self.text($0.offsite(\.exactFraction), percent: true) },
+            Column(label: "recovery") { Self.text($0.offsite(\.recovery)) },
             Column(label: "ε") { $0.epsilon.map { Figures.text($0, digits: 4, .up) } ?? "no bound" },
             Column(label: "unit") { $0.rows[0].result.unit },
             Column(label: "sent by a client") { Self.bytes($0.bytesUp) },
@@ -148,7 +161,8 @@ public struct StudyTable: Sendable {
             "seed", "trial", "loss_everyone", "loss_own_mean", "loss_base", "validation", "exact_before",
             "exact_after", "epsilon", "delta", "unit", "noise_multiplier", "rounds", "released",
             "fewest_survivors", "coordinates", "bytes_up", "bytes_down", "membership_auc", "membership_low",
-            "membership_high", "exposure_mean", "exposure_control_mean", "key",
+            "membership_high", "exposure_mean", "exposure_control_mean", "plug_in_loss", "plug_in_exact",
+            "full_loss", "full_exact", "bit_identical", "recovery", "key",
         ]
         var lines = [(axes.map(\.rawValue) + names).joined(separator: ",")]
         for row in outcome.rows {
@@ -169,7 +183,9 @@ public struct StudyTable: Sendable {
                 + [
                     result.membership?.calibrated.value, result.membership?.calibrated.low,
                     result.membership?.calibrated.high, mean(result.canaries?.planted),
-                    mean(result.canaries?.controls),
+                    mean(result.canaries?.controls), result.offsite?.plugInLoss,
+                    result.offsite?.plugInExact, result.offsite?.fullLoss, result.offsite?.fullExact,
+                    result.offsite?.exactFraction, result.offsite?.recovery,
                 ].map(number) + [result.key]
             lines.append(cells.map(Self.quoted).joined(separator: ","))
         }

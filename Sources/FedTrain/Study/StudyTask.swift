@@ -5,7 +5,7 @@ import Models
 public struct StudyTask: Sendable, Equatable {
     public enum Source: Sendable, Equatable {
         /// The generated notes; `natural` gives each client one site.
-        case builtIn(sites: Int, recordsPerSite: Int, heldOut: Int)
+        case builtIn(sites: Int, recordsPerSite: Int, heldOut: Int, form: NoteTask.Form = .codes)
         /// Files under the study's data directory; empty lists are cut from the training files.
         case files(train: [String], validation: [String], test: [String])
     }
@@ -42,7 +42,8 @@ public struct StudyTask: Sendable, Equatable {
             source = .builtIn(
                 sites: try section.integer("sites", in: 3...10_000, default: 8),
                 recordsPerSite: try section.integer("recordsPerSite", in: 1...100_000, default: 120),
-                heldOut: try section.integer("heldOut", in: 12...100_000, default: 120))
+                heldOut: try section.integer("heldOut", in: 12...100_000, default: 120),
+                form: try section.choice("form", default: .codes))
         } else {
             guard !train.isEmpty else {
                 throw section.error("train", "is missing: files of training records, or `builtIn: notes`")
@@ -184,8 +185,8 @@ struct StudyData: Sendable {
     /// the same proportions. The cut does not depend on the cell's seed: a test set is one.
     private func pooled(seed: UInt64) -> (train: [Record], validation: [Record], test: [Record]) {
         switch task.source {
-        case .builtIn(let sites, let perSite, let heldOut):
-            let notes = NoteTask(seed: seed, siteCount: sites)
+        case .builtIn(let sites, let perSite, let heldOut, let form):
+            let notes = NoteTask(seed: seed, siteCount: sites, form: form)
             let records = (0..<sites).flatMap {
                 notes.siteRecords(site: $0, count: perSite).map { Record($0) }
             }
@@ -227,8 +228,8 @@ struct StudyData: Sendable {
     /// One client a file or site, each with its own test.
     private func natural(seed: UInt64) throws -> ClientSplit {
         switch task.source {
-        case .builtIn(let sites, let perSite, let heldOut):
-            let notes = NoteTask(seed: seed, siteCount: sites)
+        case .builtIn(let sites, let perSite, let heldOut, let form):
+            let notes = NoteTask(seed: seed, siteCount: sites, form: form)
             let tests = notes.heldOut(count: heldOut).map { Record($0) }
             let clients = (0..<sites).map { site in
                 let own = Set(notes.siteCategories[site].map { NoteTask.categoryNames[$0] })
