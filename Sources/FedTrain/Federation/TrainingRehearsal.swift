@@ -87,8 +87,11 @@ struct TrainingRehearsal {
         // Each lane works on its own numbers; what the closures hold is only read.
         nonisolated(unsafe) let body = body
         try body()
-        let start = stopwatch()
-        for result in concurrentResults(lanes, { _ in try body() }) { try result.get() }
-        return stopwatch() - start
+        // Other programs can only lengthen it: the shorter of two.
+        return try (0..<2).map { _ in
+            let start = stopwatch()
+            for result in concurrentResults(lanes, { _ in try body() }) { try result.get() }
+            return stopwatch() - start
+        }.min()!
     }
 }
