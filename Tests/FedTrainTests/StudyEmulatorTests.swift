@@ -57,8 +57,34 @@ struct StudyEmulatorTests {
             try Data("torn".utf8).write(to: URL(fileURLWithPath: path + "/model.safetensors"))
             try Data("torn".utf8).write(to: URL(fileURLWithPath: path + ".owner.json"))
         }
+        // A kill between the record and its emulator.
+        try Data("torn".utf8).write(to: URL(fileURLWithPath: "\(torn)/emulators/\(name).owner.json"))
         try StudyFixture.run(definition, in: torn)
         #expect(StudyFixture.results(whole) == StudyFixture.results(torn))
+        // The plan's stand-in is gone: it is a second emulator of the same model.
+        let left = try FileManager.default.contentsOfDirectory(atPath: "\(torn)/emulators").sorted()
+        #expect(left == [name, "\(name).owner.json"])
+
+        // An emulator that somebody changed is not trained.
+        try FileManager.default.removeItem(atPath: "\(torn)/cells")
+        let weights = "\(torn)/emulators/\(name)/model.safetensors"
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: weights))
+        bytes[bytes.count - 1] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: weights))
+        #expect(throws: OffsiteError.self) { try StudyFixture.run(definition, in: torn) }
+    }
+
+    @Test("a search on one account hands out emulators too")
+    func search() throws {
+        let definition = try StudyFixture.definition(
+            #"""
+            "emulators": {"half": {"keep": 1, "steps": 1}}, "budget": {"epsilon": 60},
+            "search": {"method": "random", "trials": 2, "space": {"training.server.learningRate": {"choices": [20, 50]}}}
+            """#)
+        let directory = StudyFixture.directory("search")
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let outcome = try StudyFixture.run(definition, in: directory)
+        #expect(outcome.trials.count == 2 && outcome.trials.allSatisfy { $0.result.offsite != nil })
     }
 
     @Test(
@@ -66,7 +92,8 @@ struct StudyEmulatorTests {
         arguments: [
             #"{"keep": 1, "drop": 0.5}"#, #"{"keep": 1, "layers": 3}"#,
             #"{"keep": 1, "rule": "every-other"}"#,
-            #"{"keep": 3}"#, #"{"keep": 1, "first": 4}"#, #"{"layers": 3, "first": 2, "last": 2}"#,
+            #"{"keep": 3}"#, #"{"steps": 5}"#, #"{"first": 2, "last": 2}"#, #"{"bits": 3}"#,
+            #"{"drop": -0.5}"#, #"{"keep": 1, "first": 4}"#, #"{"layers": 3, "first": 2, "last": 2}"#,
             #"{"keeps": 1}"#,
         ])
     func refused(emulator: String) throws {

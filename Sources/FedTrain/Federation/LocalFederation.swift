@@ -92,6 +92,7 @@ final class LocalFederation {
         // Training comes before stage 0, so that a slow site costs nobody anything.
         var participants: [LoopbackRound.Participant] = []
         let present = turn.filter { lost[$0.id] != .advertiseKeys }
+        // Several for each lane, so that none waits long for the slowest of a group.
         let groupSize = lanes == 1 ? 1 : 4 * lanes
         for start in stride(from: 0, to: present.count, by: groupSize) {
             let group = Array(present[start..<min(start + groupSize, present.count)])

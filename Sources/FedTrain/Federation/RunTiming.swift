@@ -17,7 +17,7 @@ public struct RunTiming: Sendable, Equatable {
         Double(rounds) * (trainingPerRound + protocolPerRound) + scoring
     }
 
-    /// Takes some seconds, more with many clients.
+    /// Takes some seconds, more with many clients and long vectors: a round of up to 160 of them is played.
     ///
     /// - Parameter stopwatch: seconds of a clock that never jumps.
     public init(_ prepared: PreparedFederation, stopwatch: @escaping Stopwatch) throws {

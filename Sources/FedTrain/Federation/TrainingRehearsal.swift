@@ -30,7 +30,9 @@ struct TrainingRehearsal {
                 encoder.encode(vector, addingTo: &values, random: StreamRandom(seed: 3, label: "timing"))
             }
         }
-        return (try training() + Double(plan.clients) * encoding) / Double(lanes)
+        // Where clients take turns, a round has only some of them.
+        let turn = Double(plan.clients) / Double(max(1, prepared.data.sites.count))
+        return (try training() * turn + Double(plan.clients) * encoding) / Double(lanes)
     }
 
     /// All clients' training of one round, one after the other: the middle client's steps, or a few records'

@@ -139,7 +139,12 @@ extension CellResult {
         self.bytesUp = bytesUp
         self.bytesDown = bytesDown
         self.adapter = adapter
-        offsite = json["offsite"].flatMap { OffsiteCellResult(json: $0) }
+        if let found = json["offsite"] {
+            guard let owned = OffsiteCellResult(json: found) else { return nil }
+            offsite = owned
+        } else {
+            offsite = nil
+        }
         if let test = json["membership"], !test.isNull {
             guard let loss = area(test["loss"]), let calibrated = area(test["calibrated"]),
                 let found = area(test["foundAtFivePercent"]), let members = test["members"]?.integer,

@@ -25,10 +25,10 @@ struct CellRun {
 
     /// The federation, priced and ready.
     ///
-    /// - Parameter rehearsed: for a plan, which does not wait for an emulator to be taught.
+    /// - Parameter rehearsed: for prices, which do not wait for an emulator to be taught.
     func prepare(rehearsed: Bool = false) throws -> CellSubject {
         var configuration = try cell.configuration(root: root)
-        if rehearsed, FileManager.default.fileExists(atPath: standInPath) {
+        if rehearsed, cell.emulator != nil, !FileManager.default.fileExists(atPath: emulatorPath) {
             configuration.model.baseDirectory = standInPath
         }
         let randomness = RunRandomness.seeded(cell.seed)
@@ -47,6 +47,25 @@ struct CellRun {
                 randomness: randomness, holdsClientFiles: true))
     }
 
+    /// Makes what stands in the base's place, or finds that the one that is there is the right one.
+    private func makeEmulator() throws {
+        guard let (recipe, directory) = cell.emulator else { return }
+        let full = try BaseModel.load(directory: directory)
+        try recipe.make(at: emulatorPath, of: full)
+        if recipe.isOfTheBase {
+            let file = EmulatorOwnerRecord.path(for: emulatorPath)
+            try EmulatorOwnerRecord.read(file)
+                .check(full: full, emulator: BaseModel.load(directory: emulatorPath), file: file)
+        }
+        removeStandIn()
+    }
+
+    func removeStandIn() {
+        for left in [standInPath, EmulatorOwnerRecord.path(for: standInPath)] {
+            try? FileManager.default.removeItem(atPath: left)
+        }
+    }
+
     /// Runs and measures; the result is on disk when this returns.
     func run(observe: @escaping (FederationEvent) -> Void) throws -> CellResult {
         // What an earlier process left of this cell is not continued: the same seed gives the same bytes.
@@ -55,9 +74,7 @@ struct CellRun {
         try AtomicFile.makeDirectory(workspace.runsDirectory)
         try AtomicFile.write(
             cell.source.json.text(.indented) + "\n", to: "\(directory)/\(Self.configurationName)")
-        if let (recipe, base) = cell.emulator {
-            try recipe.make(at: emulatorPath, of: BaseModel.load(directory: base))
-        }
+        try makeEmulator()
         let subject = try prepare()
         let trained: TrainedCell
         switch subject {
@@ -262,12 +279,14 @@ struct CellMeasurement {
     private func offsite(
         _ models: [Adapter?], _ tests: [[TokenizedExample]], _ exact: HeldOutTest?
     ) throws -> OffsiteCellResult? {
-        guard let (recipe, directory) = cell.emulator, case .compressed = recipe.origin else { return nil }
+        guard let (recipe, directory) = cell.emulator, recipe.isOfTheBase else { return nil }
         let full = try BaseModel.load(directory: directory)
         let record = EmulatorOwnerRecord.path(for: emulatorPath)
         let shape = try EmulatorOwnerRecord.read(record).shape
         let plugged: [Adapter?] = try models.map { model in
-            guard case .lora(let adapter)? = model else { return nil }
+            guard case .lora(let adapter)? = model else {
+                preconditionFailure("an emulator's federation trains LoRA alone")
+            }
             return .lora(try shape.plugIn(adapter, into: full.model.configuration))
         }
         func meanExact(_ adapters: [Adapter?]) throws -> Double? {

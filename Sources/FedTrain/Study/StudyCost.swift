@@ -54,10 +54,12 @@ struct StudyCost {
     /// What it takes to make what stands in the base's place, for the first cell that needs it. A stand-in of the
     /// same shape, barely taught, is left for pricing.
     mutating func making(_ run: CellRun) throws -> (seconds: Double, memory: Int) {
-        guard let (recipe, directory) = run.cell.emulator, made.insert(run.emulatorPath).inserted,
-            !FileManager.default.fileExists(atPath: run.emulatorPath)
-        else { return (0, 0) }
+        guard let (recipe, directory) = run.cell.emulator else { return (0, 0) }
         let base = try BaseModel.load(directory: directory)
+        guard made.insert(run.emulatorPath).inserted,
+            !FileManager.default.fileExists(atPath: run.emulatorPath)
+        else { return (0, recipe.memory(base: base)) }
+        run.removeStandIn()
         let stepSeconds = try recipe.make(
             at: run.standInPath, of: base, stepsMax: Self.rehearsedSteps, clock: clock)
         return (Double(recipe.steps) * (stepSeconds ?? 0), recipe.memory(base: base))

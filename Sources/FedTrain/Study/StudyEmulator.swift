@@ -26,8 +26,9 @@ public struct StudyEmulator: Sendable, Equatable {
     static func read(_ section: inout ConfigurationSection) throws(ConfigurationError) -> StudyEmulator? {
         let layers = try section.optionalInteger("layers", in: 2...1000)
         let keep = try section.optionalInteger("keep", in: 1...1000)
-        let drop =
-            section.has("drop") ? try section.double("drop", above: -1e-12, upTo: 0.999, default: 0) : nil
+        let drop = section.has("drop") ? try section.double("drop", above: 0, upTo: 0.999, default: 0.5) : nil
+        let isBase = !["layers", "keep", "drop", "first", "last", "steps", "rule", "bits", "learningRate"]
+            .contains { section.has($0) }
         let first = try section.integer("first", in: 0...1000, default: 1)
         let last = try section.integer("last", in: 1...1000, default: 1)
         let steps = try section.integer("steps", in: 0...10_000_000, default: 200)
@@ -40,7 +41,11 @@ public struct StudyEmulator: Sendable, Equatable {
             }
             return StudyEmulator(origin: .control(layers: layers), first: first, last: last, steps: steps)
         }
-        guard keep != nil || drop != nil else { return nil }
+        if isBase { return nil }
+        guard keep != nil || drop != nil else {
+            throw section.error(
+                "keep", "is missing: `keep` or `drop` make an emulator, `layers` a control, {} is the base")
+        }
         guard keep == nil || drop == nil else {
             throw section.error("keep", "and `drop` say the same; give one of them")
         }
@@ -61,11 +66,29 @@ public struct StudyEmulator: Sendable, Equatable {
     /// Where it lies in the study's directory.
     func directory(base: Digest) -> String {
         let name = Digest.labelled(
-            "fedtrain/v1/study-emulator", [base.bytes, Array("\(FedTrainVersion.text) \(self)".utf8)])
+            "fedtrain/v1/study-emulator", [base.bytes, Array("\(FedTrainVersion.text) \(terms)".utf8)])
         return "\(Self.parent)/\(name.hex.prefix(24))"
     }
 
     static let parent = "emulators"
+
+    /// Everything that determines it, but for the base.
+    private var terms: String {
+        let ends = "first \(first) last \(last) steps \(steps)"
+        switch origin {
+        case .control(let layers): return "control layers \(layers) \(ends)"
+        case .compressed(let rule, let keep, let drop, let bits, let rate):
+            return "rule \(rule) keep \(keep ?? 0) drop \(drop ?? 0) bits \(bits ?? 0) rate \(rate) \(ends)"
+        }
+    }
+
+    /// Whether the owner's model has a part in it.
+    var isOfTheBase: Bool { if case .compressed = origin { true } else { false } }
+
+    /// Refuses what cannot be made of a base.
+    func check(_ model: ModelConfiguration) throws(OffsiteError) {
+        if isOfTheBase { try recipe(layers: model.layerCount).check(model) }
+    }
 
     // MARK: Making
 
@@ -83,7 +106,9 @@ public struct StudyEmulator: Sendable, Equatable {
         guard !FileManager.default.fileExists(atPath: path) else { return nil }
         let unfinished = path + ".unfinished"
         let owner = EmulatorOwnerRecord.path(for: unfinished)
-        for left in [unfinished, owner] { try? FileManager.default.removeItem(atPath: left) }
+        for left in [unfinished, owner, EmulatorOwnerRecord.path(for: path)] {
+            try? FileManager.default.removeItem(atPath: left)
+        }
         try AtomicFile.makeDirectory((path as NSString).deletingLastPathComponent)
         var times: [Double] = []
         let steps = min(steps, stepsMax)
@@ -117,8 +142,9 @@ public struct StudyEmulator: Sendable, Equatable {
                 to: "\(unfinished)/\(EmulatorNotice.fileName)")
         }
         try FileManager.default.moveItem(atPath: unfinished, toPath: path)
-        guard let first = times.first, let last = times.last, times.count > 1 else { return nil }
-        return (last - first) / Double(times.count - 1)
+        // The median leaves out the steps that also look at held-out text.
+        let intervals = zip(times.dropFirst(), times).map { $0 - $1 }.sorted()
+        return intervals.isEmpty ? nil : intervals[intervals.count / 2]
     }
 
     /// The most that making it holds: models, their optimiser and a batch's states; the generated text of a control.

@@ -24,7 +24,7 @@ public struct StudyMatrix: Sendable {
         var splits: [String: ClientSplit] = [:]
         var excluded: [(labels: [StudyAxis: String], because: String)] = []
         var reports: [(task: String, what: String, report: PreparationReport)] = []
-        var bases: [String: Digest] = [:]
+        var bases: [String: (digest: Digest, configuration: ModelConfiguration)] = [:]
 
         for task in definition.tasks {
             let data = try StudyData(
@@ -54,9 +54,12 @@ public struct StudyMatrix: Sendable {
                         let configuration = try FederationConfiguration(reading: source)
                         let directory = try configuration.model.baseDirectory ?? BuiltInModel.directory()
                         if bases[directory] == nil {
-                            bases[directory] = try BaseModel.load(directory: directory).digest
+                            let base = try BaseModel.load(directory: directory)
+                            bases[directory] = (base.digest, base.model.configuration)
                         }
-                        let home = point.emulator.map { $0.directory(base: bases[directory]!) }
+                        let base = bases[directory]!
+                        try point.check(configuration, base: base.configuration)
+                        let home = point.emulator.map { $0.directory(base: base.digest) }
                         cells.append(
                             StudyCell(
                                 labels: point.labels, seed: seed,
@@ -65,7 +68,7 @@ public struct StudyMatrix: Sendable {
                                         path: "model.base", to: ConfigurationNode(.scalar($0), at: nil))
                                 } ?? source,
                                 task: task.value, emulator: point.emulator.map { ($0, of: directory) },
-                                measures: definition.measures, data: dealt!.digest, base: bases[directory]!,
+                                measures: definition.measures, data: dealt!.digest, base: base.digest,
                                 budget: definition.budget))
                     }
                 }
@@ -84,6 +87,27 @@ struct StudyPoint {
     let settings: StudyDefinition.Settings
     let dropout: StudyDefinition.Dropout
     let emulator: StudyEmulator?
+
+    /// Refuses an emulator that cannot be made or tuned, before anything is.
+    func check(
+        _ configuration: FederationConfiguration, base: ModelConfiguration
+    ) throws(ConfigurationError) {
+        guard let emulator else { return }
+        func refused(_ path: String, _ message: String) -> ConfigurationError {
+            ConfigurationError(position: nil, path: path, message: message)
+        }
+        let path = "emulators.\(labels[.emulator] ?? "")"
+        do { try emulator.check(base) } catch { throw refused(path, error.description) }
+        guard case .lora = configuration.model.adapter else {
+            throw refused(
+                path, "needs adapters of the kind lora: others cannot be plugged into the full model")
+        }
+        guard configuration.model.store == nil else {
+            throw refused(
+                "federation.model.store",
+                "does not go with emulators: what travels is compared as it is stored")
+        }
+    }
 }
 
 extension StudyDefinition {

@@ -14,7 +14,7 @@ struct StudySearcher {
     ) throws -> [StudyOutcome.Row] {
         let subject = try CellRun(
             cell: cell, split: run.matrix.splits[cell.dataDirectory]!, root: run.directory
-        ).prepare()
+        ).prepare(rehearsed: true)
         // The noise of a round is the same in every rung, so that fewer rounds cost less.
         let noise =
             subject.plan.map { plan in
