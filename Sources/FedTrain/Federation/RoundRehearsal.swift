@@ -13,9 +13,10 @@ package struct RoundRehearsal {
     /// How much more the plan's own round has to do.
     package let scale: Double
 
-    /// Enough that a cohort's shape is that of a large one; two seconds of work for a small adapter.
+    /// Enough that a cohort's shape is that of a large one.
     private static let clientsMax = 160
 
+    /// A rehearsal that takes longer is not repeated.
     private static let longSeconds = 3.0
 
     /// - Throws: `ParameterError` where the plan's own round has no parameters either.

@@ -1,8 +1,3 @@
-import DP
-import Models
-import SecureAgg
-import Sodium
-
 /// How long a simulated run will take on this machine, put together from what is measured now, in this process: the
 /// run's own model on its own data, and a round of its own protocol, by as many clients at a time as in the run.
 public struct RunTiming: Sendable, Equatable {

@@ -19,7 +19,7 @@ struct CellRun {
     static let resultName = "result.json"
     static let configurationName = "federation.json"
 
-    /// Where what stands in the base's place is kept; the stand-in's own stand-in is for plans.
+    /// Where what stands in the base's place is kept, and what stands in for it until it is made, for prices.
     var emulatorPath: String { "\(root)/\(cell.emulatorDirectory ?? "")" }
     var standInPath: String { emulatorPath + ".plan" }
 

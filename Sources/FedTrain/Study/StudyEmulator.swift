@@ -114,7 +114,7 @@ public struct StudyEmulator: Sendable, Equatable {
         let steps = min(steps, stepsMax)
         switch origin {
         case .compressed:
-            var recipe = try recipe(layers: base.model.configuration.layerCount)
+            var recipe = recipe(layers: base.model.configuration.layerCount)
             recipe.distillation?.steps = steps
             let text = try PublicText(file: nil, base: base)
             let maker = try EmulatorMaker(
@@ -159,58 +159,13 @@ public struct StudyEmulator: Sendable, Equatable {
     /// Other first weights than the built-in model's.
     private static let controlSeed: UInt64 = 2
 
-    private func recipe(layers: Int) throws(OffsiteError) -> EmulatorRecipe {
+    private func recipe(layers: Int) -> EmulatorRecipe {
         guard case .compressed(let rule, let keep, let drop, let bits, let rate) = origin else {
             preconditionFailure("a control is not made of the base")
         }
-        let recipe = EmulatorRecipe(
+        return EmulatorRecipe(
             first: first, last: last,
             middle: .init(rule: rule, keep: keep, drop: drop, of: layers - first - last), bits: bits,
             distillation: steps == 0 ? nil : Distillation(steps: steps, learningRate: rate), seed: 1)
-        return recipe
-    }
-}
-
-/// What the owner's full model makes of a cell's adapter.
-public struct OffsiteCellResult: Sendable, Equatable {
-    /// Loss of everyone's test under the full model, untuned and with the adapter plugged in.
-    public let fullLoss: Double
-    public let plugInLoss: Double
-    /// Shares of exact answers, for tasks scored so.
-    public let fullExact: Double?
-    public let plugInExact: Double?
-    /// Share of the owner's parameters that travels bit for bit.
-    public let exactFraction: Double
-    /// exp(loss of the full model − loss of the emulator as it is) on held-out public text.
-    public let recovery: Double
-
-    var json: JSON {
-        .object([
-            .init("fullLoss", .real(fullLoss)), .init("plugInLoss", .real(plugInLoss)),
-            .init("fullExact", fullExact.map(JSON.real) ?? .null),
-            .init("plugInExact", plugInExact.map(JSON.real) ?? .null),
-            .init("exactFraction", .real(exactFraction)), .init("recovery", .real(recovery)),
-        ])
-    }
-
-    init(
-        fullLoss: Double, plugInLoss: Double, fullExact: Double?, plugInExact: Double?, exactFraction: Double,
-        recovery: Double
-    ) {
-        self.fullLoss = fullLoss
-        self.plugInLoss = plugInLoss
-        self.fullExact = fullExact
-        self.plugInExact = plugInExact
-        self.exactFraction = exactFraction
-        self.recovery = recovery
-    }
-
-    init?(json: JSON) {
-        guard let fullLoss = json["fullLoss"]?.number, let plugInLoss = json["plugInLoss"]?.number,
-            let exactFraction = json["exactFraction"]?.number, let recovery = json["recovery"]?.number
-        else { return nil }
-        self.init(
-            fullLoss: fullLoss, plugInLoss: plugInLoss, fullExact: json["fullExact"]?.number,
-            plugInExact: json["plugInExact"]?.number, exactFraction: exactFraction, recovery: recovery)
     }
 }

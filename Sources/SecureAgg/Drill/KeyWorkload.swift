@@ -46,14 +46,7 @@ public final class KeyWorkload {
 
     /// The client's five answers, with the seconds that each took.
     public func seconds(threads: Int, _ stopwatch: () -> Double) throws -> [Stage: Double] {
-        try seconds(threads: threads, cohortCache: nil, stopwatch)
-    }
-
-    /// - Parameter cohortCache: as the clients of one process share it.
-    package func seconds(
-        threads: Int, cohortCache: CohortCache?, _ stopwatch: () -> Double
-    ) throws -> [Stage: Double] {
-        var (session, random) = client(threads: threads, cohortCache: cohortCache)
+        var (session, random) = client(threads: threads)
         return try Dictionary(
             uniqueKeysWithValues: Stage.allCases.map { stage in
                 let start = stopwatch()
@@ -63,13 +56,11 @@ public final class KeyWorkload {
     }
 
     /// The same client with the same draws each time, so that one cohort serves all repetitions.
-    private func client(
-        threads: Int, cohortCache: CohortCache? = nil
-    ) -> (ClientSession, StreamRandom) {
+    private func client(threads: Int) -> (ClientSession, StreamRandom) {
         let policy = ClientPolicy(exactly: parameters)
         let session = ClientSession(
             identity: identity, server: serverKey, roster: roster, policy: policy,
-            journal: InMemoryJournal(), threads: threads, noiseSeeds: [], cohortCache: cohortCache)
+            journal: InMemoryJournal(), threads: threads)
         return (session, StreamRandom(seed: seed, label: "key workload client"))
     }
 
